@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""What the collection asks of systemd and of the sockets of a unit's processes."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
+from ansible_collections.koprogo.observability.plugins.module_utils._io import (
+    list_directory,
+    read_link,
+    read_text,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
+
+__all__ = ["Listener", "Systemd", "UnitState"]
+
+_STATE = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "UnitFileState",
+    "MainPID",
+    "NRestarts",
+    "CanReload",
+    "NeedDaemonReload",
+    "ControlGroup",
+    "ExecMainStatus",
+    "ActiveEnterTimestampMonotonic",
+    "InvocationID",
+)
+_LISTEN = "0A"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitState:
+    """A unit as systemd sees it; the names follow systemd's properties."""
+
+    unit: str
+    load: str
+    active: str
+    sub: str
+    result: str
+    enabled: str
+    main_pid: int
+    restarts: int
+    can_reload: bool
+    need_daemon_reload: bool
+    control_group: str
+    exit_status: int
+    invocation: str
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a unit of this name at all; a masked one exists."""
+        return self.load not in ("not-found", "")
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes run."""
+        return self.active in ("active", "reloading")
+
+    @property
+    def dead(self) -> bool:
+        """Whether it will not come back by itself."""
+        return self.active in ("failed", "inactive")
+
+    def describe(self) -> str:
+        """One phrase for a message."""
+        if not self.exists:
+            return f"{self.unit} does not exist"
+        extra = (
+            f", result {self.result}, exit status {self.exit_status}"
+            if self.result not in ("success", "")
+            else ""
+        )
+        restarts = f", restarted {self.restarts} times" if self.restarts else ""
+        return f"{self.unit} is {self.active} ({self.sub}{extra}{restarts})"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Listener:
+    """A listening TCP socket of a unit's process. IPv6 addresses are in brackets."""
+
+    address: str
+    port: int
+    pid: int
+
+    def __str__(self) -> str:
+        """The form used in options: address:port."""
+        return f"{self.address}:{self.port}"
+
+
+class Systemd:
+    """systemctl and journalctl, each call with a time limit in seconds."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        timeout: float = 120.0,
+        proc: str = "/proc",
+        cgroups: str = "/sys/fs/cgroup",
+    ):
+        """Use the given runner; ``proc`` and ``cgroups`` exist for tests."""
+        self._runner = runner
+        self._timeout = timeout
+        self._proc = proc
+        self._cgroups = cgroups
+
+    # Reading
+
+    def show(self, unit: str, properties: Iterable[str]) -> dict[str, str]:
+        """Return properties of a unit; a unit that does not exist has LoadState not-found."""
+        wanted = list(properties)
+        result = self._runner.run(
+            ["systemctl", "show", f"--property={','.join(wanted)}", "--", unit],
+            timeout=self._timeout,
+        )
+        if not result.ok:
+            raise ServiceError(
+                f"systemctl show {unit} failed with {result.rc}: {result.output or 'no message'}. "
+                "Is systemd running on this host?",
+                unit=unit,
+                rc=result.rc,
+            )
+        values = dict.fromkeys(wanted, "")
+        for line in result.stdout.splitlines():
+            key, found, value = line.partition("=")
+            if found and key in values:
+                values[key] = value
+        return values
+
+    def state(self, unit: str) -> UnitState:
+        """Return the state of a unit."""
+        values = self.show(unit, _STATE)
+        return UnitState(
+            unit=unit,
+            load=values["LoadState"],
+            active=values["ActiveState"],
+            sub=values["SubState"],
+            result=values["Result"],
+            enabled=values["UnitFileState"],
+            main_pid=_number(values["MainPID"]),
+            restarts=_number(values["NRestarts"]),
+            can_reload=values["CanReload"] == "yes",
+            need_daemon_reload=values["NeedDaemonReload"] == "yes",
+            control_group=values["ControlGroup"],
+            exit_status=_number(values["ExecMainStatus"]),
+            invocation=values["InvocationID"],
+        )
+
+    def journal(self, unit: str, *, lines: int = 15, invocation: str = "") -> list[str]:
+        """Return the last lines of a unit's journal, of one start of it if ``invocation`` is given."""
+        argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
+        argv += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
+        result = self._runner.run(argv, timeout=20)
+        return result.stdout.splitlines() if result.ok else []
+
+    def pids(self, unit: str) -> list[int]:
+        """Return the processes of a unit, through its control group."""
+        values = self.show(unit, ("ControlGroup", "MainPID"))
+        found: set[int] = set()
+        if values["ControlGroup"]:
+            # cgroup v2, then systemd's own hierarchy on hybrid and v1 hosts.
+            for base in (self._cgroups, f"{self._cgroups}/unified", f"{self._cgroups}/systemd"):
+                found |= self._cgroup_pids(base + values["ControlGroup"])
+        if main := _number(values["MainPID"]):
+            found.add(main)
+        return sorted(found)
+
+    def listeners(self, unit: str) -> list[Listener]:
+        """Return the listening TCP sockets that belong to a unit's processes."""
+        found: set[Listener] = set()
+        for pid in self.pids(unit):
+            sockets = self._sockets(pid)
+            for table, width in (("tcp", 4), ("tcp6", 16)):
+                for row in (read_text(f"{self._proc}/{pid}/net/{table}") or "").splitlines()[1:]:
+                    fields = row.split()
+                    if len(fields) > 9 and fields[3] == _LISTEN and fields[9] in sockets:
+                        address, _colon, port = fields[1].partition(":")
+                        found.add(
+                            Listener(address=_address(address, width), port=int(port, 16), pid=pid)
+                        )
+        return sorted(found)
+
+    # Acting
+
+    def daemon_reload(self) -> None:
+        """Make systemd read its unit files again."""
+        self._must(self._systemctl("daemon-reload"), "daemon-reload", "")
+
+    def start(self, unit: str) -> None:
+        """Start a unit, also one that reached its start limit."""
+        self._systemctl("reset-failed", "--", unit)
+        self._must(self._systemctl("start", "--", unit), "start", unit)
+
+    def restart(self, unit: str) -> None:
+        """Restart a unit, also one that reached its start limit."""
+        self._systemctl("reset-failed", "--", unit)
+        self._must(self._systemctl("restart", "--", unit), "restart", unit)
+
+    def reload(self, unit: str) -> None:
+        """Reload a unit by its ExecReload."""
+        self._must(self._systemctl("reload", "--", unit), "reload", unit)
+
+    def signal(self, unit: str, signal: str) -> None:
+        """Send a signal to a unit's main process."""
+        self._must(
+            self._systemctl("kill", f"--signal={signal}", "--kill-who=main", "--", unit),
+            "kill",
+            unit,
+        )
+
+    def stop(self, unit: str) -> None:
+        """Stop a unit."""
+        self._must(self._systemctl("stop", "--", unit), "stop", unit)
+
+    def enable(self, unit: str) -> None:
+        """Enable a unit at boot."""
+        self._must(self._systemctl("enable", "--quiet", "--", unit), "enable", unit)
+
+    def disable(self, unit: str) -> None:
+        """Disable a unit at boot."""
+        self._must(self._systemctl("disable", "--quiet", "--", unit), "disable", unit)
+
+    def mask(self, unit: str) -> None:
+        """Forbid a unit to start."""
+        self._must(self._systemctl("mask", "--quiet", "--", unit), "mask", unit)
+
+    def unmask(self, unit: str) -> None:
+        """Allow a masked unit to start again."""
+        self._must(self._systemctl("unmask", "--quiet", "--", unit), "unmask", unit)
+
+    def _systemctl(self, *arguments: str) -> Result:
+        return self._runner.run(
+            ["systemctl", "--no-ask-password", *arguments], timeout=self._timeout
+        )
+
+    def _must(self, result: Result, verb: str, unit: str) -> None:
+        if result.ok:
+            return
+        name = f" {unit}" if unit else ""
+        tail = self.journal(unit) if unit else []
+        raise ServiceError(
+            f"systemctl {verb}{name} failed with {result.rc}: {result.output or 'no message'}",
+            unit=unit,
+            rc=result.rc,
+            journal=tail,
+        )
+
+    def _cgroup_pids(self, folder: str) -> set[int]:
+        text = read_text(f"{folder}/cgroup.procs")
+        if text is None:
+            return set()
+        found = {int(word) for word in text.split() if word.isdigit()}
+        for name in list_directory(folder):
+            # A child group answers; a control file is no directory.
+            found |= self._cgroup_pids(f"{folder}/{name}")
+        return found
+
+    def _sockets(self, pid: int) -> set[str]:
+        """Return the inode numbers of a process's sockets."""
+        folder = f"{self._proc}/{pid}/fd"
+        found = set()
+        for name in list_directory(folder):
+            match = re.fullmatch(r"socket:\[(\d+)\]", read_link(f"{folder}/{name}") or "")
+            if match:
+                found.add(match.group(1))
+        return found
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _address(text: str, width: int) -> str:
+    """Decode the kernel's hexadecimal address: 32-bit words in the host's byte order."""
+    raw = bytes.fromhex(text)
+    if sys.byteorder == "little":
+        raw = b"".join(raw[start : start + 4][::-1] for start in range(0, width, 4))
+    address = ipaddress.ip_address(raw)
+    return str(address) if width == 4 else f"[{address}]"

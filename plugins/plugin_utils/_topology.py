@@ -1,0 +1,222 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stack's topology, derived from the inventory's groups and host variables and from nothing else.
+
+Every function is pure: C(groups) and C(hostvars) are Ansible's magic variables, or plain
+dictionaries in tests.
+
+This file is private to the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
+    API_PORT,
+    CATALOGUE,
+    Component,
+    role_vars,
+    setting,
+)
+
+__all__ = [
+    "address",
+    "components_of",
+    "expected_targets",
+    "gateway_modules",
+    "has_doors",
+    "inventory_errors",
+    "packages_of",
+    "port_of",
+    "scrape_jobs",
+]
+
+Groups = Mapping[str, Iterable[str]]
+HostVars = Mapping[str, Mapping[str, Any]]
+
+
+def _members(groups: Groups, name: str) -> list[str]:
+    return list(groups.get(name, []))
+
+
+def has_doors(groups: Groups) -> bool:
+    """Whether anything has to pass between hosts: false on the runbook's single server."""
+    return len(_members(groups, "all")) > 1
+
+
+def address(host: str, hostvars: Mapping[str, Any]) -> str:
+    """The address other hosts reach C(host) by: C(koprogo_address), else C(ansible_host), else its name."""
+    return str(hostvars.get("koprogo_address") or hostvars.get("ansible_host") or host)
+
+
+def _runs(component: Component, host: str, groups: Groups, hostvars: HostVars) -> bool:
+    variables = hostvars[host]
+    if component.between_hosts and not has_doors(groups):
+        return False
+    if component.name in (variables.get("koprogo_omit") or []):
+        return False
+    if setting(variables, component.name, "state") == "absent":
+        return False
+    return not component.groups or any(host in _members(groups, g) for g in component.groups)
+
+
+def components_of(host: str, groups: Groups, hostvars: HostVars) -> list[Component]:
+    """The components that are to run on C(host), in the catalogue's order."""
+    return [c for c in CATALOGUE if _runs(c, host, groups, hostvars)]
+
+
+def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
+    """The Debian packages of all components on C(host) for one common transaction, pins included.
+
+    Components from a vendor's repository are left to their own role.
+    """
+    packages: dict[str, None] = {}
+    for component in components_of(host, groups, hostvars):
+        method = setting(hostvars[host], component.name, "install")
+        pinned = setting(hostvars[host], component.name, "version")
+        if component.vendor_repository or pinned or method != "package":
+            continue
+        for package in role_vars(component.name).get(f"__{component.name}_packages", []):
+            packages[str(package)] = None
+    return list(packages)
+
+
+def port_of(component: Component, host: str, hostvars: HostVars) -> int:
+    """The port a component listens on: its C(<name>_port) on that host."""
+    return int(setting(hostvars[host], component.name, "port"))
+
+
+def _endpoints(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
+    """Each metrics endpoint on a host's loopback: job, gateway module, port, path, query parameters."""
+    endpoints: list[dict[str, Any]] = [
+        {
+            "job": c.job,
+            "module": c.name,
+            "port": port_of(c, host, hostvars),
+            "path": c.metrics_path,
+            "params": {},
+        }
+        for c in components_of(host, groups, hostvars)
+        if c.job and c.name != "metrics_gateway"
+    ]
+    if host in _members(groups, "api"):
+        api_port = int(hostvars[host].get("koprogo_api_port", API_PORT))
+        endpoints.append(
+            {
+                "job": "koprogo-api",
+                "module": "koprogo_api",
+                "port": api_port,
+                "path": "/metrics",
+                "params": {},
+            }
+        )
+        if any(c.name == "blackbox_exporter" for c in components_of(host, groups, hostvars)):
+            endpoints.append(
+                {
+                    "job": "koprogo-api-health",
+                    "module": "koprogo_api_health",
+                    "port": int(setting(hostvars[host], "blackbox_exporter", "port")),
+                    "path": "/probe",
+                    "params": {
+                        "module": ["api_health"],
+                        "target": [f"http://127.0.0.1:{api_port}/health"],
+                    },
+                }
+            )
+    return endpoints
+
+
+def gateway_modules(host: str, groups: Groups, hostvars: HostVars) -> dict[str, dict[str, Any]]:
+    """What the metrics gateway of C(host) proxies: module name to port, path and query parameters."""
+    return {
+        e["module"]: {"port": e["port"], "path": e["path"], "params": e["params"]}
+        for e in _endpoints(host, groups, hostvars)
+    }
+
+
+def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
+    labels = {"instance": host, "host": host}
+    if deployment := hostvars[host].get("koprogo_deployment"):
+        labels["deployment"] = str(deployment)
+    return labels
+
+
+def _gateway_group(
+    host: str, endpoint: Mapping[str, Any], hostvars: HostVars
+) -> tuple[str, dict[str, str]]:
+    port = int(setting(hostvars[host], "metrics_gateway", "port"))
+    return f"{address(host, hostvars[host])}:{port}", {
+        "__scheme__": "https",
+        "__metrics_path__": "/proxy",
+        "__param_module": endpoint["module"],
+    }
+
+
+def _local_group(endpoint: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    labels = {"__metrics_path__": endpoint["path"]}
+    for name, values in endpoint["params"].items():
+        labels[f"__param_{name}"] = values[0]
+    return f"127.0.0.1:{endpoint['port']}", labels
+
+
+def scrape_jobs(prometheus_host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
+    """Prometheus' C(job_name) and C(static_configs) for every metrics endpoint of the inventory.
+
+    The Prometheus host's own endpoints are scraped on loopback, all others through their host's
+    metrics gateway. Scheme, path and parameters travel as C(__*) target labels, so that a job
+    may mix both ways.
+    """
+    jobs: dict[str, list[dict[str, Any]]] = {}
+    for host in _members(groups, "all"):
+        own = _target_labels(host, hostvars)
+        for endpoint in _endpoints(host, groups, hostvars):
+            if host == prometheus_host:
+                target, route = _local_group(endpoint)
+            else:
+                target, route = _gateway_group(host, endpoint, hostvars)
+            jobs.setdefault(endpoint["job"], []).append(
+                {"targets": [target], "labels": own | route}
+            )
+        if any(c.name == "metrics_gateway" for c in components_of(host, groups, hostvars)):
+            port = int(setting(hostvars[host], "metrics_gateway", "port"))
+            jobs.setdefault("metrics-gateway", []).append(
+                {
+                    "targets": [f"{address(host, hostvars[host])}:{port}"],
+                    "labels": own | {"__scheme__": "https", "__metrics_path__": "/metrics"},
+                }
+            )
+    return [{"job_name": job, "static_configs": configs} for job, configs in sorted(jobs.items())]
+
+
+def expected_targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]:
+    """Every target that each Prometheus must have, and no other: C(job) and C(instance)."""
+    monitoring = _members(groups, "monitoring")
+    if not monitoring:
+        return []
+    return [
+        {"job": job["job_name"], "instance": config["labels"]["instance"]}
+        for job in scrape_jobs(monitoring[0], groups, hostvars)
+        for config in job["static_configs"]
+    ]
+
+
+def inventory_errors(groups: Groups, hostvars: HostVars) -> list[str]:
+    """What is wrong with the inventory itself, one sentence each; empty when it can be deployed."""
+    errors = []
+    if not _members(groups, "monitoring"):
+        errors.append("inventory group 'monitoring': expected at least one host, found none")
+    for host in _members(groups, "all"):
+        seen: dict[int, str] = {}
+        for component in components_of(host, groups, hostvars):
+            port = port_of(component, host, hostvars)
+            if port in seen:
+                errors.append(
+                    f"host '{host}': {component.name}_port and {seen[port]}_port are both {port}; "
+                    "expected a port of its own for each"
+                )
+            seen[port] = component.name
+    return errors

@@ -1,0 +1,139 @@
+"""The topology is a pure function of the inventory: inventories in, targets and packages out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils import _topology as topology
+
+FLEET: dict[str, list[str]] = {
+    "all": ["mon1", "api1", "db1"],
+    "monitoring": ["mon1"],
+    "api": ["api1"],
+    "database": ["db1"],
+}
+SINGLE = {"all": ["box"], "monitoring": ["box"], "api": ["box"], "database": ["box"]}
+
+
+def hostvars(groups: dict[str, list[str]], **by_host: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        host: {
+            "ansible_host": f"198.51.100.{n}",
+            "koprogo_deployment": "test",
+            **by_host.get(host, {}),
+        }
+        for n, host in enumerate(groups["all"], start=1)
+    }
+
+
+def configs(groups: dict[str, list[str]], job: str, **by_host: Any) -> list[dict[str, Any]]:
+    jobs = topology.scrape_jobs(groups["monitoring"][0], groups, hostvars(groups, **by_host))
+    return [c for j in jobs if j["job_name"] == job for c in j["static_configs"]]
+
+
+def test_single_host_needs_no_door() -> None:
+    assert not topology.has_doors(SINGLE)
+    jobs = topology.scrape_jobs("box", SINGLE, hostvars(SINGLE))
+    targets = [t for j in jobs for c in j["static_configs"] for t in c["targets"]]
+    assert targets
+    assert all(t.startswith("127.0.0.1:") for t in targets)
+    assert "metrics-gateway" not in {j["job_name"] for j in jobs}
+
+
+def test_own_endpoint_is_scraped_on_loopback_and_others_through_their_gateway() -> None:
+    by_host = {c["labels"]["instance"]: c for c in configs(FLEET, "node")}
+    assert by_host["mon1"]["targets"] == ["127.0.0.1:9100"]
+    assert by_host["db1"]["targets"] == ["198.51.100.3:9998"]
+    labels = by_host["db1"]["labels"]
+    assert labels["__scheme__"] == "https"
+    assert labels["__metrics_path__"] == "/proxy"
+    assert labels["__param_module"] == "node_exporter"
+    assert labels["host"] == "db1"
+    assert labels["deployment"] == "test"
+
+
+def test_every_gateway_target_is_a_module_of_that_gateway() -> None:
+    variables = hostvars(FLEET)
+    for job in topology.scrape_jobs("mon1", FLEET, variables):
+        for config in job["static_configs"]:
+            module = config["labels"].get("__param_module")
+            if config["labels"].get("__metrics_path__") == "/proxy":
+                host = config["labels"]["instance"]
+                assert module in topology.gateway_modules(host, FLEET, variables)
+
+
+@pytest.mark.parametrize(
+    ("job", "hosts"),
+    [
+        ("koprogo-api", {"api1"}),
+        ("koprogo-api-health", {"api1"}),
+        ("postgresql", {"db1"}),
+        ("koprogo-business", {"db1"}),
+        ("node", {"mon1", "api1", "db1"}),
+        ("log-collector", {"mon1", "api1", "db1"}),
+        ("metrics-gateway", {"mon1", "api1", "db1"}),
+        ("prometheus", {"mon1"}),
+        ("alertmanager", {"mon1"}),
+        ("loki", {"mon1"}),
+        ("grafana", {"mon1"}),
+    ],
+)
+def test_each_job_has_the_hosts_of_its_group(job: str, hosts: set[str]) -> None:
+    expected = topology.expected_targets(FLEET, hostvars(FLEET))
+    assert {t["instance"] for t in expected if t["job"] == job} == hosts
+
+
+def test_a_host_that_leaves_a_group_leaves_the_targets() -> None:
+    smaller = {**FLEET, "database": []}
+    assert not configs(smaller, "postgresql")
+    assert {c["labels"]["instance"] for c in configs(smaller, "node")} == {"mon1", "api1", "db1"}
+
+
+@pytest.mark.parametrize("variables", [{"koprogo_omit": ["grafana"]}, {"grafana_state": "absent"}])
+def test_a_component_left_out_has_no_target(variables: dict[str, Any]) -> None:
+    assert not configs(FLEET, "grafana", mon1=variables)
+
+
+def test_a_port_variable_moves_target_and_gateway_module() -> None:
+    moved = {"node_exporter_port": 9101}
+    assert configs(FLEET, "node", mon1=moved)[0]["targets"] == ["127.0.0.1:9101"]
+    modules = topology.gateway_modules("db1", FLEET, hostvars(FLEET, db1=moved))
+    assert modules["node_exporter"]["port"] == 9101
+
+
+def test_packages_of_a_host_are_those_of_its_components() -> None:
+    packages = topology.packages_of("db1", FLEET, hostvars(FLEET))
+    assert "prometheus-node-exporter" in packages
+    assert "prometheus" not in packages
+    assert len(packages) == len(set(packages))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"node_exporter_install": "archive"},
+        {"node_exporter_install": "none"},
+        {"node_exporter_state": "absent"},
+        {"node_exporter_version": "1.5.0"},
+    ],
+)
+def test_packages_leave_out_what_the_role_must_do_itself(variables: dict[str, Any]) -> None:
+    packages = topology.packages_of("db1", FLEET, hostvars(FLEET, db1=variables))
+    assert "prometheus-node-exporter" not in packages
+
+
+def test_an_inventory_without_monitoring_is_refused() -> None:
+    groups = {**FLEET, "monitoring": []}
+    errors = topology.inventory_errors(groups, hostvars(groups))
+    assert errors == ["inventory group 'monitoring': expected at least one host, found none"]
+    assert topology.inventory_errors(FLEET, hostvars(FLEET)) == []
+
+
+def test_two_components_on_one_port_are_refused() -> None:
+    errors = topology.inventory_errors(SINGLE, hostvars(SINGLE, box={"prometheus_port": 9093}))
+    assert len(errors) == 1
+    assert "prometheus_port" in errors[0]
+    assert "alertmanager_port" in errors[0]
+    assert "9093" in errors[0]

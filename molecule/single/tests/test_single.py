@@ -1,0 +1,56 @@
+"""One server for everything: the same stack without a door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.integration.ask import logql, promql, sockets, targets, wait_for
+
+testinfra_hosts = ["ansible://monitoring"]
+BOX = "single-box1"
+JOBS = {
+    "prometheus",
+    "alertmanager",
+    "loki",
+    "blackbox",
+    "node",
+    "log-collector",
+    "postgresql",
+    "koprogo-business",
+    "koprogo-api",
+    "koprogo-api-health",
+}
+
+
+def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
+    found = wait_for(
+        lambda: (t := targets(host)) if set(t.values()) == {"up"} else None,
+        seconds=60,
+        what="all targets up",
+    )
+    assert {job for job, _instance in found if not job.startswith("probe-")} == JOBS
+    assert {instance for _job, instance in found} == {BOX}
+
+
+def test_nothing_of_ours_listens_beyond_loopback(host: Any) -> None:
+    wide = {
+        where: process
+        for where, process in sockets(host).items()
+        if not where.startswith(("127.", "[::1]")) and process not in ("sshd", "postgres")
+    }
+    assert wide == {}
+
+
+def test_there_is_no_door_and_no_certificate(host: Any) -> None:
+    assert not host.file("/etc/koprogo/pki").exists
+    assert not host.file("/etc/koprogo/metrics_gateway").exists
+    assert not host.file("/etc/koprogo/firewall").exists
+
+
+def test_metrics_and_logs_flow(host: Any) -> None:
+    assert wait_for(lambda: promql(host, "pg_up == 1"), seconds=60, what="pg_up")
+    assert wait_for(
+        lambda: logql(host, '{job="koprogo-api"} | json | status >= 200', since=900),
+        seconds=60,
+        what="lines of the API",
+    )

@@ -1,0 +1,88 @@
+"""Ask a host's daemons over its own loopback, as a test: nothing is read from their files.
+
+The hosts have no curl; each question is one Python process there, over the connection that
+testinfra has.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+__all__ = ["Host", "get", "logql", "promql", "sockets", "targets", "wait_for"]
+
+_FETCH = (
+    "import sys,urllib.request as u;"
+    "r=u.build_opener(u.ProxyHandler({})).open(sys.argv[1],timeout=20);"
+    "sys.stdout.write(r.read().decode())"
+)
+
+
+class Host(Protocol):
+    """The part of testinfra's host that is used here."""
+
+    def check_output(self, command: str, *args: str) -> str:
+        """Standard output of a command that must succeed."""
+
+
+def get(host: Host, url: str) -> str:
+    """Body of a loopback URL of the host; fails the test on any status but 2xx."""
+    return host.check_output(f"python3 -c {shlex.quote(_FETCH)} {shlex.quote(url)}")
+
+
+def promql(host: Host, query: str, port: int = 9090) -> list[dict[str, Any]]:
+    """Instant vector of a PromQL query: a list of C(metric) and C(value)."""
+    url = f"http://127.0.0.1:{port}/api/v1/query?{urlencode({'query': query})}"
+    answer = json.loads(get(host, url))
+    result: list[dict[str, Any]] = answer["data"]["result"]
+    return result
+
+
+def targets(host: Host, port: int = 9090) -> dict[tuple[str, str], str]:
+    """Health of each active target by C((job, instance))."""
+    answer = json.loads(get(host, f"http://127.0.0.1:{port}/api/v1/targets?state=active"))
+    return {
+        (t["labels"]["job"], t["labels"]["instance"]): t["health"]
+        for t in answer["data"]["activeTargets"]
+    }
+
+
+def logql(host: Host, query: str, *, since: float, port: int = 3100) -> list[tuple[int, str]]:
+    """Lines of a LogQL query from C(since) (seconds ago) on: nanoseconds and text, oldest first."""
+    end = time.time()
+    parameters = {
+        "query": query,
+        "start": int((end - since) * 1e9),
+        "end": int((end + 5) * 1e9),
+        "limit": 5000,
+        "direction": "forward",
+    }
+    url = f"http://127.0.0.1:{port}/loki/api/v1/query_range?{urlencode(parameters)}"
+    answer = json.loads(get(host, url))
+    lines = [(int(t), v) for s in answer["data"]["result"] for t, v in s["values"]]
+    return sorted(lines)
+
+
+def sockets(host: Host) -> dict[str, str]:
+    """Listening TCP sockets: C(address:port) to the process' name."""
+    found = {}
+    for line in host.check_output("ss -Hltnp").splitlines():
+        fields = line.split()
+        found[fields[3]] = fields[5].split('"')[1] if len(fields) > 5 else ""
+    return found
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float, what: str, every: float = 1.0) -> Any:
+    """The first true value of C(condition) within C(seconds); otherwise the test fails with C(what)."""
+    deadline = time.monotonic() + seconds
+    last: Any = None
+    while time.monotonic() < deadline:
+        last = condition()
+        if last:
+            return last
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {last!r}")

@@ -19,7 +19,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
@@ -33,6 +33,7 @@ __all__ = [
     "create_file",
     "flip_link",
     "free_space",
+    "intermediate",
     "link_or_copy",
     "list_directory",
     "locked",
@@ -147,11 +148,11 @@ def list_directory(path: str) -> list[str]:
         return []
 
 
-def scan(root: str, *, contents: bool = True) -> dict[str, Entry]:
+def scan(root: str, *, contents: Container[str] = ()) -> dict[str, Entry]:
     """Describe everything below a directory by relative path, links not followed.
 
     Walks by directory descriptors: a directory that is exchanged for a link meanwhile
-    cannot lead out of the tree. With ``contents`` files carry their digest.
+    cannot lead out of the tree. The files named in ``contents`` are read and carry a digest.
     """
     found: dict[str, Entry] = {}
     for folder, folders, files, descriptor in os.fwalk(root, follow_symlinks=False):
@@ -160,10 +161,11 @@ def scan(root: str, *, contents: bool = True) -> dict[str, Entry]:
             entry = lookup(name, dir_fd=descriptor)
             if entry is None:
                 continue
-            if contents and entry.kind == "file":
+            path = os.path.normpath(os.path.join(prefix, name))
+            if entry.kind == "file" and path in contents:
                 with contextlib.suppress(OSError):
                     entry = _with_digest(entry, sha256(read_bytes(name, dir_fd=descriptor)))
-            found[os.path.normpath(os.path.join(prefix, name))] = entry
+            found[path] = entry
     return found
 
 
@@ -231,9 +233,12 @@ def write_atomic(path: str, data: bytes, *, mode: int, uid: int = -1, gid: int =
 
 
 def make_directory(path: str, *, mode: int = 0o755) -> None:
-    """Make one directory with exactly this mode; its parent must exist."""
-    os.mkdir(path, 0o700)
-    os.chmod(path, mode)
+    """Make one directory with exactly this mode, in one step; its parent must exist."""
+    mask = os.umask(0)
+    try:
+        os.mkdir(path, mode)
+    finally:
+        os.umask(mask)
 
 
 def set_owner_and_mode(path: str, *, mode: int, uid: int = -1, gid: int = -1) -> None:
@@ -243,16 +248,22 @@ def set_owner_and_mode(path: str, *, mode: int, uid: int = -1, gid: int = -1) ->
 
 
 def make_link(target: str, path: str) -> None:
-    """Make a symbolic link, or replace one, in one step."""
-    temporary = os.path.join(
-        os.path.dirname(path), f".{os.path.basename(path)}.{secrets.token_hex(4)}"
-    )
-    os.symlink(target, temporary)
+    """Make a symbolic link, or point an existing one elsewhere, in one step.
+
+    The name of the intermediate link is fixed, so that what a killed run left can be found.
+    """
     try:
-        os.rename(temporary, path)
-    except BaseException:
+        os.symlink(target, path)
+    except FileExistsError:
+        temporary = intermediate(path)
         remove_file(temporary)
-        raise
+        os.symlink(target, temporary)
+        os.rename(temporary, path)
+
+
+def intermediate(path: str) -> str:
+    """Return the name that make_link uses on its way."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
 
 
 def flip_link(target: str, path: str, *, temporary: str) -> None:

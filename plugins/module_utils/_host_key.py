@@ -23,6 +23,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 
 __all__ = ["HostKey", "Outcome", "request_config"]
 
+_OWNER = 0
 _FILE_MODE = 0o640
 _DIRECTORY_MODE = 0o750
 # A longer common name is refused by X.509 itself.
@@ -145,17 +146,17 @@ class HostKey:
             outcome.actions.append(f"{'replace' if entry else 'make'} {self.path}")
             if not self.check_mode:
                 data = wanted or self._new_key()
-                _io.write_atomic(self.path, data.encode(), mode=_FILE_MODE, uid=0, gid=gid)
+                _io.write_atomic(self.path, data.encode(), mode=_FILE_MODE, uid=_OWNER, gid=gid)
         self._permissions(outcome, self.path, _FILE_MODE, gid)
 
     def _permissions(self, outcome: Outcome, path: str, mode: int, gid: int) -> None:
         entry = _io.lookup(path)
-        if entry is None or (entry.uid, entry.gid, entry.mode) == (0, gid, mode):
+        if entry is None or (entry.uid, entry.gid, entry.mode) == (_OWNER, gid, mode):
             return
         if not any(action.endswith(path) for action in outcome.actions):
             outcome.actions.append(f"set owner and mode of {path}")
         if not self.check_mode:
-            _io.set_owner_and_mode(path, mode=mode, uid=0, gid=gid)
+            _io.set_owner_and_mode(path, mode=mode, uid=_OWNER, gid=gid)
 
     def _new_key(self) -> str:
         return self._openssl(

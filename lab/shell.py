@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands: argument lists only, a timeout on each, errors as one readable sentence."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["LabError", "answers", "install_packages", "output", "run", "stream", "tail"]
+
+# Two steps that run side by side must not fight for dpkg's lock.
+_APT = threading.Lock()
+
+
+class LabError(Exception):
+    """Something that the person at the keyboard has to know; one sentence."""
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """Return the last lines that say something."""
+    kept = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(kept[-lines:])
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def output(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float = 120,
+) -> str:
+    """Run a command and return what it wrote to standard output.
+
+    Raises LabError with the end of its messages when it fails or takes too long.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            env=_environment(env),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"{words[0]} is not installed.") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"`{shlex.join(words)}` took longer than {timeout:.0f} s.") from error
+    if done.returncode != 0:
+        said = tail(done.stderr) or tail(done.stdout)
+        raise LabError(f"`{shlex.join(words)}` failed ({done.returncode}):\n{said}")
+    return done.stdout
+
+
+def answers(argv: Sequence[str | Path], *, timeout: float = 20) -> bool:
+    """Say whether a command succeeds."""
+    try:
+        output(argv, timeout=timeout)
+    except LabError:
+        return False
+    return True
+
+
+def run(
+    argv: Sequence[str | Path],
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 3600,
+) -> None:
+    """Run a long command with its messages in a log file; show the log's end on failure."""
+    words = [str(word) for word in argv]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as target:
+        target.write(f"$ {shlex.join(words)}\n")
+        target.flush()
+        try:
+            done = subprocess.run(
+                words,
+                cwd=cwd,
+                env=_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise LabError(f"{words[0]} is not installed.") from error
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"`{shlex.join(words)}` took longer than {timeout:.0f} s.") from error
+    if done.returncode != 0:
+        said = tail(log.read_text(encoding="utf-8", errors="replace"), 25)
+        raise LabError(f"`{shlex.join(words)}` failed ({done.returncode}); end of {log}:\n{said}")
+
+
+def stream(
+    argv: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> int:
+    """Run a command whose messages go straight to the terminal; return its exit code."""
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.run(
+            words, cwd=cwd, env=_environment(env), stdin=subprocess.DEVNULL, check=False
+        ).returncode
+    except FileNotFoundError as error:
+        raise LabError(f"{words[0]} is not installed.") from error
+
+
+def install_packages(packages: Sequence[str], why: str) -> None:
+    """Install Debian packages of the machine itself; only root on Debian can."""
+    if not packages:
+        return
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise LabError(f"{why}: install {names} and start again, or run this as root on Debian.")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    wait = ("-o", "DPkg::Lock::Timeout=300")
+    with _APT:
+        # Some unrelated third-party source may be unreachable: the installation decides.
+        answers(["apt-get", "update", "-q", *wait], timeout=300)
+        output(
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *wait, *packages],
+            env=env,
+            timeout=900,
+        )

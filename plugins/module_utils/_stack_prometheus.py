@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""Questions to a running Prometheus: targets, retention, rules, metrics, queries."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.module_utils._stack import (
+    Check,
+    Question,
+    failed,
+    listed,
+    passed,
+    skipped,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api, seconds
+
+__all__ = ["prometheus_questions"]
+
+_DAY = 86_400
+_LONGEST_AGE = 100 * 365 * _DAY
+
+
+def _targets(
+    api: Api, expected: Iterable[Mapping[str, str]], allowed_jobs: Iterable[str]
+) -> list[Check]:
+    wanted = {(t["job"], t["instance"]): t for t in expected}
+    allowed = set(allowed_jobs)
+    found = {}
+    for target in api.data("/api/v1/targets", state="active")["activeTargets"]:
+        labels = target["labels"]
+        found[(labels.get("job", ""), labels.get("instance", ""))] = target
+    checks = []
+    for (job, instance), target in wanted.items():
+        state = found.get((job, instance))
+        if state is None:
+            checks.append(
+                failed(
+                    "targets up",
+                    api.where,
+                    f"{job} of {instance} isn't a target, the inventory asks for it",
+                    api.curl("/api/v1/targets", state="active"),
+                )
+            )
+        elif state["health"] != "up":
+            unit = target.get("unit", "")
+            error = state.get("lastError") or "not scraped yet"
+            look = f"systemctl status {unit}" if unit else api.look
+            evidence = f"{job} of {instance} is {state['health']} for {api.where}: {error}"
+            checks.append(failed("targets up", instance, evidence, look))
+    for job, instance in found.keys() - wanted.keys():
+        if job not in allowed:
+            checks.append(
+                failed(
+                    "targets up",
+                    api.where,
+                    f"{job} of {instance} is a target, the inventory doesn't ask for it",
+                    "grep -n -B3 -A8 static_configs /etc/koprogo/prometheus/prometheus.yml",
+                )
+            )
+    down = [
+        failed(
+            "targets up", api.where, f"{job} of {i} is {s['health']}: {s['lastError']}", api.look
+        )
+        for (job, i), s in found.items()
+        if (job, i) not in wanted and job in allowed and s["health"] != "up"
+    ]
+    checks += down
+    return checks or [passed("targets up", api.where, f"{len(found)} up, all expected, none else")]
+
+
+def _retention(api: Api, expected: str) -> list[Check]:
+    check = "retention of metrics"
+    actual = str(api.data("/api/v1/status/flags").get("storage.tsdb.retention.time", ""))
+    if seconds(actual) == seconds(expected):
+        oldest = ""
+        answer = api.data("/api/v1/query", query="prometheus_tsdb_lowest_timestamp_seconds")[
+            "result"
+        ]
+        if answer:
+            value = float(answer[0]["value"][1])
+            age = float(answer[0]["value"][0]) - value
+            # Prometheus says 0 or the largest integer before it has a block.
+            if value > 0 and 0 < age < _LONGEST_AGE:
+                oldest = f", oldest sample {age / _DAY:.1f} days old"
+        return [passed(check, api.where, f"{actual}{oldest}")]
+    return [
+        failed(
+            check,
+            api.where,
+            f"runs with {actual or 'no limit of time'}, configured is {expected}",
+            f"systemctl cat {api.unit}; {api.curl('/api/v1/status/flags')}",
+        )
+    ]
+
+
+def _rules(api: Api) -> list[Check]:
+    groups = api.data("/api/v1/rules")["groups"]
+    rules = [(g["name"], rule) for g in groups for rule in g["rules"]]
+    broken = [(g, rule) for g, rule in rules if rule.get("health") == "err"]
+    if broken:
+        return [
+            failed(
+                "rules evaluate",
+                api.where,
+                f"{group}/{rule['name']}: {rule.get('lastError')}",
+                api.curl("/api/v1/rules"),
+            )
+            for group, rule in broken
+        ]
+    return [passed("rules evaluate", api.where, f"{len(rules)} rules in {len(groups)} groups")]
+
+
+def _alertmanagers(api: Api) -> list[Check]:
+    active = api.data("/api/v1/alertmanagers")["activeAlertmanagers"]
+    if active:
+        hosts = listed(urllib.parse.urlsplit(one["url"]).netloc for one in active)
+        return [passed("alerts have somewhere to go", api.where, f"Prometheus sends to {hosts}")]
+    return [
+        failed(
+            "alerts have somewhere to go",
+            api.where,
+            "Prometheus knows no Alertmanager",
+            api.curl("/api/v1/alertmanagers"),
+        )
+    ]
+
+
+def _reloads(api: Api) -> list[Check]:
+    query = '{__name__=~".+_config_last_reload_successful"}'
+    rows = api.data("/api/v1/query", query=query)["result"]
+    bad = [row["metric"] for row in rows if float(row["value"][1]) != 1]
+    if bad:
+        return [
+            failed(
+                "configuration loaded",
+                m.get("instance", api.where),
+                f"{m.get('job')} refused its last configuration and runs with the one before",
+                f"journalctl -u '*{m.get('job')}*' -n 50 --no-pager",
+            )
+            for m in bad
+        ]
+    names = sorted({f"{row['metric'].get('job')}" for row in rows})
+    return [passed("configuration loaded", api.where, f"last reload succeeded: {listed(names)}")]
+
+
+def _metrics(api: Api, expected: Mapping[str, Iterable[str]]) -> list[Check]:
+    """A sample of each expected metric, all names of a job in one query."""
+    checks = []
+    for job, names in expected.items():
+        wanted = list(names)
+        query = f'count by (__name__) ({{job="{job}",__name__=~"{"|".join(wanted)}"}})'
+        found = {
+            row["metric"]["__name__"]: int(float(row["value"][1]))
+            for row in api.data("/api/v1/query", query=query)["result"]
+        }
+        missing = [name for name in wanted if name not in found]
+        check = f"metrics of {job}"
+        if missing:
+            evidence = f"no sample of {listed(missing)}"
+            checks.append(
+                failed(check, api.where, evidence, api.curl("/api/v1/query", query=query))
+            )
+        else:
+            series = sum(found.values())
+            checks.append(passed(check, api.where, f"{len(found)} names, {series} series"))
+    return checks
+
+
+def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
+    check, query = f"PromQL: {entry['name']}", entry["query"]
+    rows = api.data("/api/v1/query", query=query)["result"]
+    values = [row["value"][1] for row in rows]
+    usable = [value for value in values if value != "NaN"]
+    if usable:
+        return [passed(check, api.where, f"{len(usable)} series, such as {float(usable[0]):.4g}")]
+    if entry.get("idle"):
+        return [skipped(check, api.where, entry["idle"])]
+    evidence = "only NaN" if values else "no data"
+    return [
+        failed(check, api.where, f"{evidence}: {query}", api.curl("/api/v1/query", query=query))
+    ]
+
+
+def prometheus_questions(api: Api, options: Mapping[str, Any]) -> list[Question]:
+    """All questions to Prometheus.
+
+    options: C(targets), C(allowed_jobs), C(retention), C(metrics) by job, C(queries) with C(name),
+    C(query), and C(idle) for one that may have nothing to say: the reason.
+    """
+    questions: list[Question] = [
+        api.asked("targets up", lambda: _targets(api, options["targets"], options["allowed_jobs"])),
+        api.asked("retention of metrics", lambda: _retention(api, options["retention"])),
+        api.asked("rules evaluate", lambda: _rules(api)),
+        api.asked("configuration loaded", lambda: _reloads(api)),
+        api.asked("alerts have somewhere to go", lambda: _alertmanagers(api)),
+        api.asked("metrics", lambda: _metrics(api, options["metrics"])),
+    ]
+    questions += [
+        api.asked(f"PromQL: {entry['name']}", partial(_query, api, entry))
+        for entry in options["queries"]
+    ]
+    return questions

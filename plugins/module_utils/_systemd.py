@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -260,13 +262,12 @@ class Systemd:
         )
 
     def _cgroup_pids(self, folder: str) -> set[int]:
-        text = read_text(f"{folder}/cgroup.procs")
-        if text is None:
-            return set()
-        found = {int(word) for word in text.split() if word.isdigit()}
-        for name in list_directory(folder):
-            # A child group answers; a control file is no directory.
-            found |= self._cgroup_pids(f"{folder}/{name}")
+        found: set[int] = set()
+        for group, _children, _files in os.walk(folder):
+            # A group may vanish meanwhile, and a threaded one does not tell.
+            with contextlib.suppress(OSError):
+                words = (read_text(f"{group}/cgroup.procs") or "").split()
+                found |= {int(word) for word in words if word.isdigit()}
         return found
 
     def _sockets(self, pid: int) -> set[str]:

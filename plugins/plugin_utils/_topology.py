@@ -145,11 +145,16 @@ def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
     return labels
 
 
+def _gateway_address(host: str, hostvars: HostVars) -> str:
+    name = address(host, hostvars[host])
+    port = int(setting(hostvars[host], "metrics_gateway", "port"))
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
 def _gateway_group(
     host: str, endpoint: Mapping[str, Any], hostvars: HostVars
 ) -> tuple[str, dict[str, str]]:
-    port = int(setting(hostvars[host], "metrics_gateway", "port"))
-    return f"{address(host, hostvars[host])}:{port}", {
+    return _gateway_address(host, hostvars), {
         "__scheme__": "https",
         "__metrics_path__": "/proxy",
         "__param_module": endpoint["module"],
@@ -161,6 +166,54 @@ def _local_group(endpoint: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     for name, values in endpoint["params"].items():
         labels[f"__param_{name}"] = values[0]
     return f"127.0.0.1:{endpoint['port']}", labels
+
+
+def _probe_group(
+    prober_port: int, module: str, target: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "targets": [f"127.0.0.1:{prober_port}"],
+        "labels": {
+            **labels,
+            "target": target,
+            "__metrics_path__": "/probe",
+            "__param_module": module,
+            "__param_target": target,
+        },
+    }
+
+
+def _probe_jobs(
+    prometheus_host: str, groups: Groups, hostvars: HostVars
+) -> dict[str, list[dict[str, Any]]]:
+    """What the Prometheus host's own blackbox exporter asks: every door's certificate, and the user's targets."""
+    if not any(
+        c.name == "blackbox_exporter" for c in components_of(prometheus_host, groups, hostvars)
+    ):
+        return {}
+    variables = hostvars[prometheus_host]
+    port = int(setting(variables, "blackbox_exporter", "port"))
+    doors = [
+        _probe_group(
+            port,
+            "door",
+            _gateway_address(host, hostvars),
+            _target_labels(host, hostvars),
+        )
+        for host in _members(groups, "all")
+        if any(c.name == "metrics_gateway" for c in components_of(host, groups, hostvars))
+    ]
+    own = [
+        _probe_group(
+            port,
+            probe.get("module", "https_2xx"),
+            probe["target"],
+            _target_labels(prometheus_host, hostvars)
+            | {k: str(v) for k, v in probe.get("labels", {}).items()},
+        )
+        for probe in setting(variables, "blackbox_exporter", "targets") or []
+    ]
+    return {job: found for job, found in (("probe-doors", doors), ("probe", own)) if found}
 
 
 def scrape_jobs(prometheus_host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
@@ -182,13 +235,13 @@ def scrape_jobs(prometheus_host: str, groups: Groups, hostvars: HostVars) -> lis
                 {"targets": [target], "labels": own | route}
             )
         if any(c.name == "metrics_gateway" for c in components_of(host, groups, hostvars)):
-            port = int(setting(hostvars[host], "metrics_gateway", "port"))
             jobs.setdefault("metrics-gateway", []).append(
                 {
-                    "targets": [f"{address(host, hostvars[host])}:{port}"],
+                    "targets": [_gateway_address(host, hostvars)],
                     "labels": own | {"__scheme__": "https", "__metrics_path__": "/metrics"},
                 }
             )
+    jobs |= _probe_jobs(prometheus_host, groups, hostvars)
     return [{"job_name": job, "static_configs": configs} for job, configs in sorted(jobs.items())]
 
 

@@ -42,6 +42,4 @@ def filesystem_changes(container: str) -> set[str]:
         ["docker", "diff", container], capture_output=True, text=True, check=True
     ).stdout
     volatile = ("/root", "/run", "/tmp", "/var/tmp", "/var/log/journal", "/var/lib/systemd")  # noqa: S108 - compared, not used
-    return {
-        line[2:] for line in listing.splitlines() if not line[2:].startswith(volatile)
-    }
+    return {line[2:] for line in listing.splitlines() if not line[2:].startswith(volatile)}

@@ -38,7 +38,10 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({"prometheus_retenton": "9d"}, ["prometheus_retenton", "did you mean prometheus_retention?"]),
+        (
+            {"prometheus_retenton": "9d"},
+            ["prometheus_retenton", "did you mean prometheus_retention?"],
+        ),
         ({"prometheus_port": "web"}, ["prometheus_port", "int"]),
         ({"prometheus_retention": "forever"}, ["prometheus_retention", "duration", "'forever'"]),
         ({"loki_retention": "1h"}, ["loki_retention", "at least 1d", "'1h'"]),
@@ -152,5 +155,7 @@ def test_a_wrong_checksum(tmp_path: Path) -> None:
     outcome = run_playbook(SITE, "-e", json.dumps(variables))
     assert outcome.rc != 0
     assert "0" * 64 in outcome.text
-    exists = subprocess.run(["docker", "exec", BOX, "ls", "/opt/koprogo/node_exporter"], check=False)
+    exists = subprocess.run(
+        ["docker", "exec", BOX, "ls", "/opt/koprogo/node_exporter"], check=False
+    )
     assert exists.returncode != 0

@@ -27,7 +27,7 @@ EXPECTED = {
     ("koprogo-business", DB),
     *(
         (job, host)
-        for job in ("node", "log-collector", "metrics-gateway")
+        for job in ("node", "log-collector", "metrics-gateway", "probe-doors")
         for host in (MON, API, DB)
     ),
 }
@@ -61,8 +61,7 @@ def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
         seconds=60,
         what="all targets up",
     )
-    probes = {key for key in found if key[0].startswith("probe-")}
-    assert set(found) - probes == EXPECTED
+    assert set(found) == EXPECTED
 
 
 def test_retention_is_the_runbooks(host: Any) -> None:

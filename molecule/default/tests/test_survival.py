@@ -17,9 +17,7 @@ MON, API, DB = "stack-mon1", "stack-api1", "stack-db1"
 
 
 def docker(*arguments: str) -> str:
-    return subprocess.run(
-        ["docker", *arguments], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def all_up(host: Any) -> bool:
@@ -93,7 +91,5 @@ def test_the_killed_monitoring_host_loses_nothing(host: Any) -> None:
 
 
 def test_units_are_enabled_and_do_not_restart(host: Any) -> None:
-    units = host.check_output(
-        "systemctl list-units --state=failed --plain --no-legend --no-pager"
-    )
+    units = host.check_output("systemctl list-units --state=failed --plain --no-legend --no-pager")
     assert units == ""

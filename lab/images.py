@@ -112,7 +112,7 @@ def recipe(release: Release) -> str:
 def reachable(url: str, *, timeout: float = 4) -> bool:
     """Say whether a server answers at all; a refusal such as 401 is an answer."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310  # ours, https
             return bool(answer.status)
     except urllib.error.HTTPError as error:
         # A proxy's refusal is not the server's answer.
@@ -133,15 +133,17 @@ def _pull(release: Release, say: Say) -> str | None:
 
 
 def _bootstrap(release: Release, say: Say, log: Path) -> str:
-    """Make a base image from Debian's mirror."""
+    """Make a base image from Debian's mirror, unless an earlier one has the same packages."""
     if shutil.which("mmdebstrap") is None:
         install_packages(["mmdebstrap"], "No container registry answers and mmdebstrap is missing")
+    image = f"koprogo-lab/base-{release.name}:{digest(release.suite, *_PACKAGES)}"
+    if answers(["docker", "image", "inspect", image]):
+        return image
     say(f"{release.name}: no container registry answers, making it with mmdebstrap")
-    image = f"koprogo-lab/base-{release.name}:latest"
+    include = f"--include={','.join(_PACKAGES)}"
     with log.open("ab") as messages:
         maker = subprocess.Popen(
-            ["mmdebstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
-            + [release.suite, "-"],
+            ["mmdebstrap", "--variant=minbase", include, release.suite, "-"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=messages,
@@ -175,15 +177,15 @@ def ensure_image(release: Release, say: Say) -> str:
     builder = f"koprogo-lab-build-{release.name}-{os.getpid()}"
     try:
         output(["docker", "create", "--name", builder, base, "sleep", "3600"])
-        output(["docker", "cp", _SETUP.parent, f"{builder}:/tmp/lab"])
+        output(["docker", "cp", _SETUP.parent, f"{builder}:/root/lab"])
         output(["docker", "start", builder])
-        output(["docker", "exec", builder, "mkdir", "/tmp/lab/ca"])
+        output(["docker", "exec", builder, "mkdir", "/root/lab/ca"])
         for number, authority in enumerate(extra_authorities()):
-            target = f"{builder}:/tmp/lab/ca/lab-{number}-{authority.stem}.crt"
+            target = f"{builder}:/root/lab/ca/lab-{number}-{authority.stem}.crt"
             output(["docker", "cp", "--follow-link", authority, target])
         lists = [" ".join(_PACKAGES), " ".join(_CACHED)]
-        run(["docker", "exec", builder, "/tmp/lab/setup.sh", *lists], log, timeout=900)
-        output(["docker", "exec", builder, "rm", "-rf", "/tmp/lab"])
+        run(["docker", "exec", builder, "/root/lab/setup.sh", *lists], log, timeout=900)
+        output(["docker", "exec", builder, "rm", "-rf", "/root/lab"])
         options = ["--change", 'CMD ["/sbin/init"]', "--change", "ENV container=docker"]
         options += ["--change", f"LABEL {LABEL}={wanted}"]
         output(["docker", "commit", *options, builder, tagged], timeout=300)

@@ -13,10 +13,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["LabError", "answers", "install_packages", "output", "run", "stream", "tail"]
+__all__ = ["Argv", "LabError", "answers", "install_packages", "output", "run", "stream", "tail"]
 
 # Two steps that run side by side must not fight for dpkg's lock.
 _APT = threading.Lock()
+
+
+Argv = Sequence[str | Path]
 
 
 class LabError(Exception):
@@ -34,7 +37,7 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def output(
-    argv: Sequence[str | Path],
+    argv: Argv,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -69,17 +72,17 @@ def output(
     return done.stdout
 
 
-def answers(argv: Sequence[str | Path], *, timeout: float = 20) -> bool:
+def answers(argv: Argv, *, cwd: Path | None = None, timeout: float = 20) -> bool:
     """Say whether a command succeeds."""
     try:
-        output(argv, timeout=timeout)
+        output(argv, cwd=cwd, timeout=timeout)
     except LabError:
         return False
     return True
 
 
 def run(
-    argv: Sequence[str | Path],
+    argv: Argv,
     log: Path,
     *,
     cwd: Path | None = None,
@@ -112,9 +115,7 @@ def run(
         raise LabError(f"`{shlex.join(words)}` failed ({done.returncode}); end of {log}:\n{said}")
 
 
-def stream(
-    argv: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> int:
+def stream(argv: Argv, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
     """Run a command whose messages go straight to the terminal; return its exit code."""
     words = [str(word) for word in argv]
     try:

@@ -46,9 +46,7 @@ class Clock:
             print(f"[{clock(time.monotonic() - self.started):>6}] {name:<10} {text}", flush=True)
 
 
-def run_steps(
-    steps: Sequence[Step], board: Clock, *, heartbeat: float = 30
-) -> dict[str, float]:
+def run_steps(steps: Sequence[Step], board: Clock, *, heartbeat: float = 30) -> dict[str, float]:
     """Run all steps; return their durations in seconds.
 
     A failed step does not stop the ones that do not need it: their work (a build of several
@@ -56,50 +54,39 @@ def run_steps(
     """
     known = {step.name for step in steps}
     for step in steps:
-        missing = set(step.needs) - known
-        if missing:
+        if missing := set(step.needs) - known:
             raise ValueError(f"step {step.name} needs the unknown {sorted(missing)}")
     durations: dict[str, float] = {}
-    last_word: dict[str, str] = {}
-    finished: set[str] = set()
     failures: list[LabError] = []
     waiting = list(steps)
-    running: dict[Future[None], Step] = {}
-
-    def start(step: Step) -> None:
-        began = time.monotonic()
-
-        def say(text: str) -> None:
-            last_word[step.name] = text
-            board.say(step.name, text)
-
-        result = step.work(say)
-        durations[step.name] = time.monotonic() - began
-        board.say(step.name, f"ready ({clock(durations[step.name])})" + (f": {result}" if result else ""))
-
+    running: dict[Future[float], Step] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
         while True:
-            for step in [one for one in waiting if finished.issuperset(one.needs)]:
+            for step in [one for one in waiting if durations.keys() >= set(one.needs)]:
                 waiting.remove(step)
-                running[pool.submit(start, step)] = step
+                running[pool.submit(_perform, step, board)] = step
             if not running:
                 break
             done, _ = wait(running, timeout=heartbeat, return_when=FIRST_COMPLETED)
             if not done:
-                for step in running.values():
-                    board.say(step.name, f"… {last_word.get(step.name, 'running')}")
+                board.say("…", "still at it: " + ", ".join(one.name for one in running.values()))
             for future in done:
                 step = running.pop(future)
-                error = future.exception()
-                if error is None:
-                    finished.add(step.name)
-                elif isinstance(error, LabError):
+                try:
+                    durations[step.name] = future.result()
+                except LabError as error:
                     board.say(step.name, "FAILED")
                     failures.append(error)
-                else:
-                    raise error
     if failures:
         raise failures[0]
     if waiting:
-        raise ValueError(f"steps need each other in a circle: {[step.name for step in waiting]}")
+        raise ValueError(f"steps need each other in a circle: {[one.name for one in waiting]}")
     return durations
+
+
+def _perform(step: Step, board: Clock) -> float:
+    began = time.monotonic()
+    result = step.work(lambda text: board.say(step.name, text))
+    seconds = time.monotonic() - began
+    board.say(step.name, f"ready ({clock(seconds)})" + (f": {result}" if result else ""))
+    return seconds

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lab.paths import ROOT, STATE, VENV, digest
-from lab.shell import LabError, install_packages, run
+from lab.shell import Argv, LabError, install_packages, run
 from lab.steps import Say
 
 __all__ = ["candidates", "ensure_venv", "find_python", "tool", "tool_environment"]
@@ -83,11 +83,11 @@ def ensure_venv(say: Say) -> str:
     log.unlink(missing_ok=True)
     say(f"installing requirements.txt with {python}")
     run([python, "-m", "venv", "--clear", VENV], log)
-    pip = [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: Argv = [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, "--requirement", ROOT / "requirements.txt"], log, timeout=1800)
     if not _collections_included():
         say("installing the collections of requirements.yml from Galaxy")
-        galaxy = [tool("ansible-galaxy"), "collection", "install", "-p", ROOT / "collections"]
+        galaxy: Argv = [tool("ansible-galaxy"), "collection", "install", "-p", ROOT / "collections"]
         run([*galaxy, "-r", ROOT / "requirements.yml"], log, env=tool_environment())
     _STAMP.write_text(f"{wanted}\n", encoding="utf-8")
     return f".venv built with {python}"

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's commands."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+
+from lab import quality
+from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
+from lab.demo import bring_down, bring_up, preparation
+from lab.engine import ensure_engine
+from lab.hosts import start_hosts
+from lab.images import RELEASES, ensure_image
+from lab.paths import ROOT
+from lab.shell import LabError
+from lab.steps import Clock, Say, run_steps
+from lab.venv import ensure_venv
+
+__all__ = ["main"]
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _simple(work: Callable[[Say], str]) -> int:
+    print(work(_say))
+    return 0
+
+
+def _images(_options: argparse.Namespace) -> int:
+    ensure_engine(_say)
+    for release in RELEASES:
+        print(ensure_image(release, _say))
+    return 0
+
+
+def _artifacts(_options: argparse.Namespace) -> int:
+    for artifact in ARTIFACTS:
+        ensure_artifact(artifact, _say)
+    write_index()
+    print(INDEX.read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def _up(_options: argparse.Namespace) -> int:
+    bring_up()
+    return 0
+
+
+def _down(_options: argparse.Namespace) -> int:
+    bring_down()
+    return 0
+
+
+def _prepare(_options: argparse.Namespace) -> int:
+    run_steps(preparation(), Clock())
+    return 0
+
+
+def _clean(_options: argparse.Namespace) -> int:
+    """Remove what was made in this checkout; the user's cache and the engine's images stay."""
+    for name in (".venv", ".cache", ".ansible", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+    return 0
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
+    "up": ("start, provision and verify the demo", _up),
+    "down": ("remove the demo", _down),
+    "prepare": ("make all that the scenarios need", _prepare),
+    "engine": ("find or start the container engine", lambda _: _simple(ensure_engine)),
+    "venv": ("make .venv", lambda _: _simple(ensure_venv)),
+    "images": ("make the images of the test hosts", _images),
+    "artifacts": ("build the archives of Loki and the Collector", _artifacts),
+    "hosts": ("start the demo's hosts, and nothing on them", lambda _: _simple(start_hosts)),
+    "lint": ("check style, types and the built collection", lambda _: quality.lint()),
+    "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
+    "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
+    "clean": ("remove what was made in this checkout", _clean),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; a LabError becomes one message and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python3 -m lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (help_text, _) in _COMMANDS.items():
+        command = commands.add_parser(name, help=help_text)
+        if name == "test":
+            command.add_argument("only", nargs="?", default="", help="one scenario only")
+    options = parser.parse_args(arguments)
+    try:
+        return _COMMANDS[options.command][1](options)
+    except LabError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The next run goes on from here.", file=sys.stderr)
+        return 130

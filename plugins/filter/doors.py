@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from ansible.errors import AnsibleFilterError
 
@@ -35,9 +36,20 @@ def resolved_address(name: str) -> str:
         ) from error
 
 
+def path_with_query(module: Mapping[str, Any]) -> str:
+    """See path_with_query.yml."""
+    path = str(module.get("path") or "/metrics")
+    query = urlencode(module.get("params") or {}, doseq=True)
+    return f"{path}?{query}" if query else path
+
+
 class FilterModule:
     """The collection's firewall filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map of filter names to functions."""
-        return {"resolved_address": resolved_address, "resolved_doors": resolved_doors}
+        return {
+            "path_with_query": path_with_query,
+            "resolved_address": resolved_address,
+            "resolved_doors": resolved_doors,
+        }

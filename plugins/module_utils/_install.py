@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ansible_collections.koprogo.observability.plugins.module_utils import _io
+from ansible_collections.koprogo.observability.plugins.module_utils import _io, _repository
 from ansible_collections.koprogo.observability.plugins.module_utils._apt import Apt
 from ansible_collections.koprogo.observability.plugins.module_utils._archive import (
     host_architecture,
@@ -37,6 +37,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._layout impo
 from ansible_collections.koprogo.observability.plugins.module_utils._outcome import Outcome
 from ansible_collections.koprogo.observability.plugins.module_utils._packages import (
     PackageSet,
+    Wanted,
     parse_wanted,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
@@ -61,6 +62,9 @@ class Request:
     name: str
     method: str = "package"
     packages: Sequence[str] = ()
+    requires: Sequence[str] = ()
+    repository: Mapping[str, Any] | None = None
+    user_first: bool = False
     version: str = ""
     package_file: str | Mapping[str, str] = ""
     package_file_sha256: str | Mapping[str, str] = ""
@@ -105,7 +109,11 @@ class Installer:
         self._outcome = Outcome()
         self._tree = Tree(places.trees / request.name, architecture=self._architecture)
         self._packages = PackageSet(
-            apt, self._record, places, cache_valid_time=request.cache_valid_time
+            apt,
+            self._record,
+            places,
+            cache_valid_time=request.cache_valid_time,
+            holding=self._held_back,
         )
         self._apt = apt
         systemd = Systemd(runner)
@@ -125,6 +133,7 @@ class Installer:
         if self._record.exists:
             self._layout.withdraw(self._outcome)
             self._packages.withdraw(self._outcome, check=self._check)
+            _repository.withdraw(self._record, self._places, self._outcome, check=self._check)
             self._layout.list_kept(self._outcome)
             if not self._check:
                 self._record.forget(self._places)
@@ -142,13 +151,20 @@ class Installer:
 
     def _by_package(self) -> None:
         request = self._request
-        wanted = parse_wanted(request.packages, version=request.version)
+        wanted = self._wanted()
         source = pick(request.package_file, architecture=self._architecture, option="package_file")
         if not wanted and not source:
             raise InputError(
                 f"{request.name}: expected packages or package_file for method package, found neither."
             )
+        if request.user_first:
+            self._layout.own_user(request.user, request.group, self._outcome)
         if not source:
+            repository = _repository.Repository.parse(request.repository)
+            if repository is not None:
+                _repository.RepositoryFile(repository, self._record, self._places).provide(
+                    self._outcome, check=self._check
+                )
             self._packages.provide(wanted, self._outcome, package_file=None, check=self._check)
         else:
             digest = parse_sha256(
@@ -165,12 +181,42 @@ class Installer:
         self._layout.withdraw(self._outcome)
         self._save()
 
+    def _wanted(self, version: str | None = None) -> list[Wanted]:
+        """The component's packages, then what it needs beside them."""
+        request = self._request
+        own = request.packages if request.method == "package" else ()
+        pin = (request.version if version is None else version) if own else ""
+        return parse_wanted([*own, *request.requires], version=pin)
+
+    @contextlib.contextmanager
+    def _held_back(self) -> Iterator[None]:
+        """Keep the unit from starting with the package's defaults while the package comes.
+
+        Debian's packages ask policy-rc.d. Some vendors' call systemctl themselves: a condition that
+        does not hold stops that too.
+        """
+        unit = self._request.unit_name
+        folder = self._places.on_host(f"/run/systemd/system/{unit}.d")
+        path = folder / "00-koprogo-installing.conf"
+        if not unit:
+            yield
+            return
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_text("[Unit]\nConditionPathExists=/run/koprogo-never\n", encoding="ascii")
+        try:
+            self._layout.reload_systemd()
+            yield
+        finally:
+            _io.remove_file(str(path))
+            _io.remove_directory(str(folder))
+            self._layout.reload_systemd()
+
     def _by_package_file(self, source: str, digest: str) -> None:
         known = self._record.package_file
         installed = self._apt.installed([known["package"]]) if known.get("package") else {}
         others = [
             item
-            for item in parse_wanted(self._request.packages, version="")
+            for item in self._wanted(version="")
             if item.package != known.get("package", self._package_in_name(source))
         ]
         if known.get("sha256") == digest and installed.get(known["package"]) == known["version"]:
@@ -217,6 +263,7 @@ class Installer:
             option="archive.sha256",
         )
         self._check_archive_options()
+        self._provide_required()
         self._tree_of(source, digest)
         self._layout.own_user(request.user, request.group, self._outcome)
         self._layout.own_directories(
@@ -328,6 +375,12 @@ class Installer:
             check_digest(found, expected=digest, source=source)
             yield file, path
 
+    def _provide_required(self) -> None:
+        if self._request.requires:
+            self._packages.provide(
+                self._wanted(), self._outcome, package_file=None, check=self._check
+            )
+
     # Method none
 
     def _by_nobody(self) -> None:
@@ -344,6 +397,9 @@ class Installer:
                 missing=missing,
             )
         self._outcome.facts["commands"] = paths
+        if request.requires:
+            self._provide_required()
+            self._save()
 
     def _save(self) -> None:
         if not self._check:

@@ -140,6 +140,10 @@ class Layout:
         """Whether systemd knows the unit."""
         return self._systemd.state(name).exists
 
+    def reload_systemd(self) -> None:
+        """Let systemd read its unit files again."""
+        self._systemd.daemon_reload()
+
     # Removal
 
     def withdraw(self, outcome: Outcome) -> None:

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,13 +59,23 @@ class PackageSet:
     """Brings a component's packages to a host, and takes its own ones away."""
 
     def __init__(
-        self, apt: Apt, record: Record, places: Places, *, cache_valid_time: float
+        self,
+        apt: Apt,
+        record: Record,
+        places: Places,
+        *,
+        cache_valid_time: float,
+        holding: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """``cache_valid_time`` is the age in seconds from which package lists are refreshed."""
+        """``cache_valid_time`` is the age in seconds from which package lists are refreshed.
+
+        ``holding`` is entered around a transaction.
+        """
         self._apt = apt
         self._record = record
         self._places = places
         self._valid = cache_valid_time
+        self._holding = holding
         self._refreshed = False
         self._refresh_problem = ""
 
@@ -144,13 +155,14 @@ class PackageSet:
             specifications.append(str(package_file))
         self._record.pending = sorted(name for name in names if name not in before)
         self._record.save(self._places)
-        result = self._apt.install(specifications)
-        if not result.ok and missing and not self._refreshed:
-            # Old lists name files that the mirror has replaced since.
-            self._refresh()
-            result = self._apt.install(
-                [self._specification(item) for item in missing] + specifications[len(missing) :]
-            )
+        with self._holding():
+            result = self._apt.install(specifications)
+            if not result.ok and missing and not self._refreshed:
+                # Old lists name files that the mirror has replaced since.
+                self._refresh()
+                result = self._apt.install(
+                    [self._specification(item) for item in missing] + specifications[len(missing) :]
+                )
         after = self._apt.everything()
         self._note_transaction(before, after, outcome)
         if not result.ok:

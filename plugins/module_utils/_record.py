@@ -70,6 +70,8 @@ class Record:
     unit: dict[str, str] = field(default_factory=dict)
     # Files of others that stood where ours went: path -> where it is kept.
     saved: dict[str, str] = field(default_factory=dict)
+    # Name of the vendor's repository that this component takes its packages from.
+    repository: str = ""
     user: str = ""
     directories: list[str] = field(default_factory=list)
 

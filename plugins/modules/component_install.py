@@ -44,6 +44,42 @@ options:
     type: list
     elements: str
     default: []
+  requires:
+    description:
+      - Packages that the component needs beside its own program, whatever the O(method).
+    type: list
+    elements: str
+    default: []
+  repository:
+    description:
+      - A vendor's repository to take O(packages) from, as one deb822 file that components may share.
+      - It goes with the last component that names it.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the file, lower-case letters, digits and C(-).
+        type: str
+        required: true
+      uri:
+        description: Where the repository is. Empty leaves the host's sources alone.
+        type: str
+        default: ""
+      suites:
+        description: Suites, separated by spaces.
+        type: str
+        default: stable
+      components:
+        description: Components, separated by spaces.
+        type: str
+        default: main
+      key:
+        description: URL of the signing key, fetched by the host, or the key itself as text.
+        type: str
+        required: true
+      fingerprint:
+        description: Fingerprint that the key must have; any other key is refused.
+        type: str
+        required: true
   version:
     description:
       - Version of the first of O(packages). V(2.42.0) also accepts its refinement C(2.42.0+ds-5).
@@ -87,6 +123,10 @@ options:
     description: System user to create for O(method=archive), if it does not exist.
     type: str
     default: ""
+  user_first:
+    description: Create O(user) and its group with O(method=package) too, before the package would.
+    type: bool
+    default: false
   group:
     description: Group of O(user). The default is a group of the same name.
     type: str
@@ -251,6 +291,15 @@ _ARCHIVE = {
     "sha256": {"type": "raw", "default": ""},
     "binaries": {"type": "dict", "default": {}},
 }
+_REPOSITORY = {
+    "name": {"type": "str", "required": True},
+    "uri": {"type": "str", "default": ""},
+    "suites": {"type": "str", "default": "stable"},
+    "components": {"type": "str", "default": "main"},
+    # A public key.
+    "key": {"type": "str", "required": True, "no_log": False},
+    "fingerprint": {"type": "str", "required": True},
+}
 _UNIT = {"name": {"type": "str", "required": True}, "content": {"type": "str", "default": ""}}
 
 
@@ -265,6 +314,9 @@ def _module() -> AnsibleModule:
                 "default": "package",
             },
             "packages": {"type": "list", "elements": "str", "default": []},
+            "requires": {"type": "list", "elements": "str", "default": []},
+            "repository": {"type": "dict", "options": _REPOSITORY},
+            "user_first": {"type": "bool", "default": False},
             "version": {"type": "str", "default": ""},
             "package_file": {"type": "raw", "default": ""},
             "package_file_sha256": {"type": "raw", "default": ""},
@@ -292,6 +344,9 @@ def _request(params: dict[str, Any]) -> Request:
         name=params["name"],
         method=params["method"],
         packages=params["packages"],
+        requires=params["requires"],
+        repository=params["repository"],
+        user_first=params["user_first"],
         version=params["version"],
         package_file=params["package_file"],
         package_file_sha256=params["package_file_sha256"],

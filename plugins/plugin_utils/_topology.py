@@ -186,7 +186,7 @@ def _probe_group(
 def _probe_jobs(
     prometheus_host: str, groups: Groups, hostvars: HostVars
 ) -> dict[str, list[dict[str, Any]]]:
-    """What the Prometheus host's own blackbox exporter asks: every door's certificate, and the user's targets."""
+    """What the Prometheus host's blackbox exporter asks: each door's certificate, the user's targets."""
     if not any(
         c.name == "blackbox_exporter" for c in components_of(prometheus_host, groups, hostvars)
     ):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-__all__ = ["Host", "get", "logql", "promql", "sockets", "targets", "wait_for"]
+__all__ = ["Host", "get", "logql", "promql", "sockets", "targets", "targets_up", "wait_for"]
 
 _FETCH = (
     "import sys,urllib.request as u;"
@@ -49,6 +49,15 @@ def targets(host: Host, port: int = 9090) -> dict[tuple[str, str], str]:
         (t["labels"]["job"], t["labels"]["instance"]): t["health"]
         for t in answer["data"]["activeTargets"]
     }
+
+
+def targets_up(host: Host) -> dict[tuple[str, str], str]:
+    """All active targets once each of them is up, else an empty dictionary; an error counts as down."""
+    try:
+        found = targets(host)
+    except AssertionError:
+        return {}
+    return found if set(found.values()) == {"up"} else {}
 
 
 def logql(host: Host, query: str, *, since: float, port: int = 3100) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.ask import get, logql, promql, sockets, targets, wait_for
+from tests.integration.ask import get, logql, promql, sockets, targets_up, wait_for
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -56,11 +56,7 @@ RUNBOOK_LOGQL = [
 
 
 def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
-    found = wait_for(
-        lambda: (t := targets(host)) if set(t.values()) == {"up"} else None,
-        seconds=60,
-        what="all targets up",
-    )
+    found = wait_for(lambda: targets_up(host), seconds=60, what="all targets up")
     assert set(found) == EXPECTED
 
 

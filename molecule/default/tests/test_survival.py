@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from tests.integration.ask import logql, promql, targets, wait_for
+from tests.integration.ask import logql, promql, targets_up, wait_for
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -18,13 +18,6 @@ MON, API, DB = "stack-mon1", "stack-api1", "stack-db1"
 
 def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
-
-
-def all_up(host: Any) -> bool:
-    try:
-        return set(targets(host).values()) == {"up"}
-    except AssertionError:
-        return False
 
 
 def test_no_line_is_lost_or_doubled_while_loki_is_down(host: Any) -> None:
@@ -71,7 +64,7 @@ def test_a_killed_host_comes_back_healthy_with_its_data(host: Any) -> None:
         what="the killed host seen as down",
     )
     docker("start", DB)
-    wait_for(lambda: all_up(host), seconds=120, what="all targets up after the host's start")
+    wait_for(lambda: targets_up(host), seconds=120, what="all targets up after the host's start")
 
 
 def test_the_killed_monitoring_host_loses_nothing(host: Any) -> None:
@@ -80,7 +73,7 @@ def test_the_killed_monitoring_host_loses_nothing(host: Any) -> None:
     assert lines_before
     docker("kill", MON)
     docker("start", MON)
-    wait_for(lambda: all_up(host), seconds=150, what="all targets up after the start")
+    wait_for(lambda: targets_up(host), seconds=150, what="all targets up after the start")
     old = promql(host, f"count(up @ {moment})")
     assert int(old[0]["value"][1]) > 10, "samples from before the kill are gone"
     wait_for(

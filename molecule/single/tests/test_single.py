@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.ask import logql, promql, sockets, targets, wait_for
+from tests.integration.ask import logql, promql, sockets, targets_up, wait_for
 
 testinfra_hosts = ["ansible://monitoring"]
 BOX = "single-box1"
@@ -23,11 +23,7 @@ JOBS = {
 
 
 def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
-    found = wait_for(
-        lambda: (t := targets(host)) if set(t.values()) == {"up"} else None,
-        seconds=60,
-        what="all targets up",
-    )
+    found = wait_for(lambda: targets_up(host), seconds=60, what="all targets up")
     assert {job for job, _instance in found} == JOBS
     assert {instance for _job, instance in found} == {BOX}
 

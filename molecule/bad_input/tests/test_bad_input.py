@@ -28,7 +28,10 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
     path.write_text(
         json.dumps(
             {"all": {"hosts": hosts}}
-            | {name: {"hosts": dict.fromkeys(members, {})} for name, members in groups.items()}
+            | {
+                name: {"hosts": {member: {} for member in members}}
+                for name, members in groups.items()
+            }
         )
     )
     return str(path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import uuid
 from typing import Any
 
 import pytest
+import testinfra
 
 from tests.integration.ask import get, logql, promql, sockets, targets_up, wait_for
 
@@ -94,21 +94,17 @@ def test_business_metrics_have_values(host: Any, metric: str) -> None:
     assert any(float(v["value"][1]) > 0 for v in values)
 
 
-def test_a_line_of_the_api_log_is_found_within_seconds(host: Any, request: Any) -> None:
-    import testinfra
-
+def test_a_line_of_the_api_log_is_found_within_seconds(host: Any) -> None:
     marker = uuid.uuid4().hex
     api = testinfra.get_host(f"docker://{API}")
     line = json.dumps({"remote_addr": "127.0.0.1", "level": "INFO", "message": marker})
     api.run_test("sh -c 'echo %s >> /var/log/koprogo/api.log'", line)
-    started = time.monotonic()
     lines = wait_for(
         lambda: logql(host, f'{{job="koprogo-api", host="{API}"}} |= "{marker}"', since=300),
         seconds=15,
         what="the line in Loki",
         every=0.5,
     )
-    print(f"found after {time.monotonic() - started:.1f} s")
     assert len(lines) == 1
     assert marker in lines[0][1]
 
@@ -116,8 +112,6 @@ def test_a_line_of_the_api_log_is_found_within_seconds(host: Any, request: Any) 
 @pytest.mark.parametrize("name", [MON, API, DB])
 def test_only_the_doors_answer_from_a_strangers_address(name: str) -> None:
     """The control node is no host of the inventory, so it is a stranger to the doors."""
-    import testinfra
-
     target = testinfra.get_host(f"docker://{name}")
     address = target.check_output("hostname -i").split()[0]
     open_to_all = {

@@ -21,7 +21,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._systemd imp
     UnitState,
 )
 
-__all__ = ["Keeper", "Process", "stale_reasons", "with_journal"]
+__all__ = ["Keeper", "Process", "drop_ins", "stale_reasons", "with_journal"]
 
 _PROPERTIES = (
     "FragmentPath",
@@ -35,7 +35,19 @@ _PROPERTIES = (
 _BEYOND_ENABLING = ("static", "indirect", "generated", "alias", "transient", "linked")
 _SETS = "/etc/koprogo/"
 _ELF_MAGIC = b"\x7fELF"
+_UNIT_FOLDERS = (
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+)
 _SHOWN_LINES = 6
+# What systemd itself writes into a unit's journal: the sentence says that already.
+_MANAGER = re.compile(
+    r"^(?:Start(?:ed|ing)|Stopp(?:ed|ing)|Failed to (?:start|attach \d+ to compat)) "
+    r"|^\S+\.\w+: (?:Main process exited|Control process exited|Failed with result|Scheduled restart job"
+    r"|Start request repeated|Consumed|Deactivated|Unit process)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +64,11 @@ class Process:
 
 
 def with_journal(sentence: str, lines: list[str]) -> str:
-    """Return a message: the sentence first, then the last words of the service."""
-    if not lines:
+    """Return a message: the sentence first, then the last words of the service itself."""
+    spoken = [line for line in lines if line.strip() and not _MANAGER.search(line)]
+    if not spoken:
         return sentence
-    return "\n  ".join([f"{sentence} Its journal ends with:", *lines[-_SHOWN_LINES:]])
+    return "\n  ".join([f"{sentence} Its journal ends with:", *spoken[-_SHOWN_LINES:]])
 
 
 def stale_reasons(
@@ -72,6 +85,20 @@ def stale_reasons(
             when = time.strftime("%H:%M:%S", time.gmtime(changed))
             reasons.append(f"{name} changed at {when} UTC, after the start")
     return reasons
+
+
+def drop_ins(unit: str, *, root: Path = Path("/")) -> dict[str, Path]:
+    """Return the drop-ins of a unit by file name, as systemd would find them now.
+
+    systemd keeps a list of the folders that it saw at its last reload, and so does not notice
+    the first drop-in of a unit by itself.
+    """
+    found: dict[str, Path] = {}
+    for folder in _UNIT_FOLDERS:
+        for path in sorted((root / folder / f"{unit}.d").glob("*.conf")):
+            # The first folder wins; a link to /dev/null or to nowhere takes the name away.
+            found.setdefault(path.name, path)
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def _stale_program(process: Process, proc: Path, root: Path) -> str:
@@ -161,14 +188,17 @@ class Keeper:
                 self._systemd.unmask(self._unit)
                 self._systemd.daemon_reload()
                 state = self._systemd.state(self._unit)
-        if state.need_daemon_reload:
+        known = self._systemd.show(self._unit, ("DropInPaths",))["DropInPaths"].split()
+        unread = [str(path) for path in drop_ins(self._unit).values() if str(path) not in known]
+        outdated = state.need_daemon_reload or bool(unread)
+        if outdated:
             self._note("unit files", "changed on disk", "loaded")
             if not self._check:
                 self._systemd.daemon_reload()
                 state = self._systemd.state(self._unit)
         self._set_enabled(state, enabled)
         if state.running:
-            self._refresh(state)
+            self._refresh(state, loaded_late=outdated)
         else:
             self._start(state)
 
@@ -209,7 +239,7 @@ class Keeper:
 
     def _set_enabled(self, state: UnitState, enabled: bool | None) -> None:
         is_enabled = state.enabled == "enabled"
-        if enabled is None or enabled == is_enabled or not state.enabled:
+        if enabled is None or enabled == is_enabled or state.enabled in ("", "masked"):
             return
         if state.enabled.removesuffix("-runtime") in _BEYOND_ENABLING:
             return
@@ -229,10 +259,13 @@ class Keeper:
         if not self._check:
             self._act(self._systemd.start)
 
-    def _refresh(self, state: UnitState) -> None:
+    def _refresh(self, state: UnitState, *, loaded_late: bool) -> None:
         """Restart what is outdated; watch what was started a moment ago and died before."""
         process = self._process(state)
         self.reasons = stale_reasons(process)
+        if loaded_late and not self.reasons:
+            # However old they are: systemd started the service without having read them.
+            self.reasons = ["systemd has read its unit files only now"]
         if self.reasons:
             self.action = "restart"
             self._note("process", f"outdated: {'; '.join(self.reasons)}", "restarted")
@@ -261,7 +294,7 @@ class Keeper:
                 or replaced
                 or (state.dead and not self._finished(state))
             ):
-                raise self._failure("was started but died at once", state)
+                raise self._failure("died right after its start", state)
             if state.dead or time.monotonic() >= deadline:
                 return
             self._sleep(0.25)
@@ -275,7 +308,7 @@ class Keeper:
     def _failure(self, what: str, state: UnitState) -> ServiceError:
         journal = self._systemd.journal(self._unit, lines=20)
         load_error = self._systemd.show(self._unit, ("LoadError",))["LoadError"].strip()
-        why = state.describe().removeprefix(f"{self._unit} ")
+        why = f"it {state.describe().removeprefix(f'{self._unit} ')}"
         if state.load not in ("loaded", ""):
             why = f"its unit file cannot be used ({state.load}): {load_error}"
         return ServiceError(
@@ -295,7 +328,8 @@ class Keeper:
         microseconds = values["ExecMainStartTimestampMonotonic"]
         since_boot = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
         started = time.time() - (time.monotonic() - since_boot) if since_boot else time.time()
-        files = (values["FragmentPath"], *values["DropInPaths"].split())
+        found = (str(path) for path in drop_ins(self._unit).values())
+        files = dict.fromkeys((values["FragmentPath"], *values["DropInPaths"].split(), *found))
         return Process(
             pid=state.main_pid,
             started=started,

@@ -1,0 +1,49 @@
+"""A host comes back with its doors guarded; absence leaves nothing. Runs last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.integration.ask import wait_for
+from tests.integration.boxes import Box, docker
+from tests.integration.play import run_playbook
+
+ABSENT = {"pki_state": "absent", "firewall_state": "absent", "metrics_gateway_state": "absent"}
+TRACES = (
+    "/etc/koprogo/pki /etc/koprogo/firewall /etc/koprogo/metrics_gateway "
+    "/etc/systemd/system/koprogo-doors.service /etc/systemd/system/nftables.service.d "
+    "/etc/systemd/system/prometheus-exporter-exporter.service.d "
+    "/etc/systemd/system/sysinit.target.wants/koprogo-doors.service "
+    "/var/lib/koprogo/pki /var/lib/prometheus/node-exporter/koprogo-pki.prom "
+    "/var/lib/koprogo/install/pki.json /var/lib/koprogo/install/firewall.json "
+    "/var/lib/koprogo/install/metrics_gateway.json /usr/bin/prometheus-exporter-exporter"
+)
+
+
+def test_a_killed_host_comes_back_with_its_doors_guarded(mon: Box, db: Box, stranger: Box) -> None:
+    docker("kill", db.name)
+    docker("start", db.name)
+
+    def back() -> bool:
+        answer: dict[str, Any] = mon.ask("scrape", db.address, timeout=2)
+        return bool(answer["outcome"] == "200")
+
+    wait_for(back, seconds=60, what="the gateway after the host's start")
+    assert "koprogo_doors" in db.sh("nft list tables")
+    assert stranger.ask("knock", db.address, timeout=2)["outcome"] == "timeout"
+    assert db.sh("systemctl list-units --failed --no-legend --plain").strip() == ""
+
+
+def test_absent_leaves_nothing_on_any_host(mon: Box, db: Box) -> None:
+    outcome = run_playbook("molecule/doors/doors.yml", "--extra-vars", json.dumps(ABSENT))
+    assert outcome.rc == 0, outcome.text
+    for box in (mon, db):
+        assert box.sh(f"ls -d {TRACES} 2>/dev/null", check=False) == ""
+        assert ":9998" not in box.sh("ss -Hltn")
+        assert "koprogo-tls" not in box.sh("cat /etc/group")
+        assert "koprogo" not in box.sh("ls -A /etc/koprogo/.sets 2>/dev/null", check=False)
+        assert "koprogo-doors" not in box.sh("systemctl list-units --all --plain --no-legend")
+        assert "koprogo_doors" not in box.sh("nft list tables 2>/dev/null", check=False)
+    again = run_playbook("molecule/doors/doors.yml", "--extra-vars", json.dumps(ABSENT))
+    assert again.text.count("changed=0") == 2

@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 _MODULE = "koprogo.observability.component_install"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """One round trip where nothing has to be sent; else the module is asked again with the file."""
 
     _supports_check_mode = True

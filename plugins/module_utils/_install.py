@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ansible_collections.koprogo.observability.plugins.module_utils import _io, _repository
+from ansible_collections.koprogo.observability.plugins.module_utils import _repository
 from ansible_collections.koprogo.observability.plugins.module_utils._apt import Apt
 from ansible_collections.koprogo.observability.plugins.module_utils._archive import (
     host_architecture,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
-    KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._fetch import (
-    check_digest,
-    digest_of,
-    fetch,
     is_url,
     parse_sha256,
     pick,
@@ -42,6 +37,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._packages im
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._source import (
+    NeedsSource,
+    obtained,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 from ansible_collections.koprogo.observability.plugins.module_utils._tree import Tree
 
@@ -49,10 +48,6 @@ __all__ = ["Installer", "NeedsSource", "Request"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _UNIT = re.compile(r"[A-Za-z0-9@:_.\\-]+\.(service|socket|timer|target|path|mount)")
-
-
-class NeedsSource(KoprogoError):  # noqa: N818 - a question to the control node, not an error
-    """The control node has to send a file; nothing was changed so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +108,7 @@ class Installer:
             self._record,
             places,
             cache_valid_time=request.cache_valid_time,
-            holding=self._held_back,
+            holding=lambda: self._layout.held_back(request.unit_name),
         )
         self._apt = apt
         systemd = Systemd(runner)
@@ -123,6 +118,7 @@ class Installer:
 
     def present(self) -> dict[str, Any]:
         """Provide the component by the wanted method."""
+        self._layout.let_go(self._request.unit_name)
         {"package": self._by_package, "archive": self._by_archive, "none": self._by_nobody}[
             self._request.method
         ]()
@@ -152,7 +148,11 @@ class Installer:
     def _by_package(self) -> None:
         request = self._request
         wanted = self._wanted()
-        source = pick(request.package_file, architecture=self._architecture, option="package_file")
+        source = pick(
+            request.package_file,
+            architecture=self._architecture,
+            option=self._option("package_file"),
+        )
         if not wanted and not source:
             raise InputError(
                 f"{request.name}: expected packages or package_file for method package, found neither."
@@ -171,9 +171,9 @@ class Installer:
                 pick(
                     request.package_file_sha256,
                     architecture=self._architecture,
-                    option="package_file_sha256",
+                    option=self._option("package_file_sha256"),
                 ),
-                option="package_file_sha256",
+                option=self._option("package_file_sha256"),
             )
             self._by_package_file(source, digest)
         self._record.method = "package"
@@ -187,29 +187,6 @@ class Installer:
         own = request.packages if request.method == "package" else ()
         pin = (request.version if version is None else version) if own else ""
         return parse_wanted([*own, *request.requires], version=pin)
-
-    @contextlib.contextmanager
-    def _held_back(self) -> Iterator[None]:
-        """Keep the unit from starting with the package's defaults while the package comes.
-
-        Debian's packages ask policy-rc.d. Some vendors' call systemctl themselves: a condition that
-        does not hold stops that too.
-        """
-        unit = self._request.unit_name
-        folder = self._places.on_host(f"/run/systemd/system/{unit}.d")
-        path = folder / "00-koprogo-installing.conf"
-        if not unit:
-            yield
-            return
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.write_text("[Unit]\nConditionPathExists=/run/koprogo-never\n", encoding="ascii")
-        try:
-            self._layout.reload_systemd()
-            yield
-        finally:
-            _io.remove_file(str(path))
-            _io.remove_directory(str(folder))
-            self._layout.reload_systemd()
 
     def _by_package_file(self, source: str, digest: str) -> None:
         known = self._record.package_file
@@ -253,14 +230,20 @@ class Installer:
 
     def _by_archive(self) -> None:
         request = self._request
-        source = pick(request.source, architecture=self._architecture, option="archive.source")
+        source = pick(
+            request.source, architecture=self._architecture, option=self._option("archive")
+        )
         if not source:
             raise InputError(
-                f"{request.name}: expected archive.source for method archive, found nothing."
+                f"{self._option('archive')}: expected a URL or a path for method archive, found nothing."
             )
         digest = parse_sha256(
-            pick(request.sha256, architecture=self._architecture, option="archive.sha256"),
-            option="archive.sha256",
+            pick(
+                request.sha256,
+                architecture=self._architecture,
+                option=self._option("archive_sha256"),
+            ),
+            option=self._option("archive_sha256"),
         )
         self._check_archive_options()
         self._provide_required()
@@ -334,46 +317,21 @@ class Installer:
         else:
             self._outcome.facts["needs_source"] = {"path": source, "sha256": digest}
 
-    @contextlib.contextmanager
     def _obtained(
         self, source: str, digest: str, *, suffix: str
-    ) -> Iterator[tuple[BinaryIO, Path]]:
-        """Give the verified file, open; it vanishes at the end, however that comes.
+    ) -> contextlib.AbstractContextManager[tuple[BinaryIO, Path]]:
+        return obtained(
+            source,
+            digest,
+            staged_file=self._request.staged_file,
+            folder=self._places.state,
+            suffix=suffix,
+            timeout=self._request.download_timeout,
+        )
 
-        A suffix asks for a file with a name too, which only apt needs.
-        """
-        if not is_url(source) and not self._request.staged_file:
-            raise NeedsSource(
-                "The control node has the file.", needs_source={"path": source, "sha256": digest}
-            )
-        folder = self._places.state / "incoming"
-        _io.remove_tree(str(folder))
-        self._places.state.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            if suffix:
-                _io.make_directory(str(folder))
-                stack.callback(_io.remove_tree, str(folder))
-                path = folder / f"{self._request.name}{suffix}"
-                file: BinaryIO = stack.enter_context(path.open("w+b"))
-            elif is_url(source):
-                path = Path()
-                # Without a name: nothing partial can stay behind, even after a SIGKILL.
-                file = stack.enter_context(tempfile.TemporaryFile(dir=self._places.state))
-            else:
-                path = Path(self._request.staged_file)
-                file = stack.enter_context(path.open("rb"))
-            if is_url(source):
-                found = fetch(source, file, total=self._request.download_timeout)
-            elif suffix:
-                with Path(self._request.staged_file).open("rb") as staged:
-                    while chunk := staged.read(1 << 20):
-                        file.write(chunk)
-                file.flush()
-                found = digest_of(file)
-            else:
-                found = digest_of(file)
-            check_digest(found, expected=digest, source=source)
-            yield file, path
+    def _option(self, suffix: str) -> str:
+        """The name of the role's variable, which is what the user sets."""
+        return f"{self._request.name.replace('-', '_')}_{suffix}"
 
     def _provide_required(self) -> None:
         if self._request.requires:
@@ -390,7 +348,7 @@ class Installer:
         if request.unit_name and not self._layout.unit_exists(request.unit_name):
             missing.append(request.unit_name)
         if missing:
-            option = f"{request.name.replace('-', '_')}_install"
+            option = self._option("install")
             raise InputError(
                 f"{request.name}: {option} is none, so this host must have {', '.join(missing)}, "
                 f"but has not. Install it by other means, or set {option} to package or archive.",

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _accounts, _io
@@ -140,9 +141,37 @@ class Layout:
         """Whether systemd knows the unit."""
         return self._systemd.state(name).exists
 
-    def reload_systemd(self) -> None:
-        """Let systemd read its unit files again."""
+    # While a package comes
+
+    @contextlib.contextmanager
+    def held_back(self, unit: str) -> Iterator[None]:
+        """Keep a unit from starting with the package's defaults while the package comes.
+
+        Debian's packages ask policy-rc.d. Some vendors' call systemctl themselves: a condition
+        that does not hold stops that too.
+        """
+        if not unit:
+            yield
+            return
+        path = self._barrier(unit)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_text("[Unit]\nConditionPathExists=/run/koprogo-never\n", encoding="ascii")
+        try:
+            self._systemd.daemon_reload()
+            yield
+        finally:
+            self.let_go(unit)
+
+    def let_go(self, unit: str) -> None:
+        """Take away what holds a unit back, also what a killed run has left."""
+        path = self._barrier(unit)
+        if not unit or self._check or not _io.remove_file(str(path)):
+            return
+        _io.remove_directory(str(path.parent))
         self._systemd.daemon_reload()
+
+    def _barrier(self, unit: str) -> Path:
+        return self._places.on_host(f"/run/systemd/system/{unit}.d/00-koprogo-installing.conf")
 
     # Removal
 

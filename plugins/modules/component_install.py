@@ -280,11 +280,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._apt import 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._install import (
     Installer,
-    NeedsSource,
     Request,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._source import NeedsSource
 
 _ARCHIVE = {
     "source": {"type": "raw", "default": ""},

@@ -26,7 +26,6 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._stack_repor
 )
 
 _OBSERVED = ("__verify_host", "__verify_monitoring")
-_COLOUR = {"failed": "red", "skipped": "yellow", "passed": "green"}
 _WIDEST = 180
 
 
@@ -86,14 +85,15 @@ class ActionModule(ActionBase):
         return checks
 
     @staticmethod
-    def _show(found: list[Row]) -> None:
+    def _show(found: list[Row], wrong: list[str]) -> None:
         display = Display()
         width = min(shutil.get_terminal_size((140, 24)).columns, _WIDEST)
         number = counts(found)
-        worst = "failed" if number["failed"] else "passed"
-        display.display("")
-        display.display(table(found, width), color=_COLOUR[worst])
-        display.display("")
+        display.display(f"\n{table(found, width)}")
+        for place, text in enumerate(wrong, start=1):
+            display.display(f"\n{place}. {text}", color="red")
+        total = f"{number['passed']} ok, {number['failed']} failed, {number['skipped']} skipped"
+        display.display(f"\n{total}", color="red" if wrong else "green")
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
@@ -105,24 +105,25 @@ class ActionModule(ActionBase):
         hosts, hostvars = task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
         checks = self._collect(args.get("observed") or _OBSERVED, hosts, hostvars)
         found = rows(checks + _omitted(hosts, hostvars))
-        self._show(found)
+        wrong = failures(found) if checks else ["nothing was checked"]
+        self._show(found, wrong)
 
-        result.update(changed=False, counts=counts(found), rows=[row.as_result() for row in found])
+        result.update(
+            changed=False,
+            ok=not wrong,
+            counts=counts(found),
+            failures=wrong,
+            rows=[row.as_result() for row in found],
+        )
         if args.get("report"):
             self._write_report(str(args["report"]), result)
-        if not checks:
-            return {**result, "failed": True, "msg": "Nothing was checked."}
-        wrong = failures(found)
-        if wrong:
-            # The table has shown the rows: a failure shows what is wrong and nothing else.
-            result.pop("rows")
-            result.update(failed=True, failures=wrong)
-            result["msg"] = f"{len(wrong)} of {len(found)} checks failed."
+        if wrong and args.get("fail", True):
+            result.update(failed=True, msg=f"{len(wrong)} of {len(found)} checks failed.")
         return result
 
     @staticmethod
     def _write_report(path: str, result: Mapping[str, Any]) -> None:
-        report = {"ok": not result["counts"]["failed"], **result}
+        report = {key: result[key] for key in ("ok", "counts", "failures", "rows")}
         try:
             Path(path).write_text(
                 json.dumps(report, indent=2, default=str) + "\n", encoding="utf-8"

@@ -29,6 +29,10 @@ _UNITS = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 
 _EXCERPT = 200
 
 
+class SilentError(ProbeError):
+    """A daemon gives no HTTP answer at all."""
+
+
 def seconds(text: str) -> float:
     """Seconds in a duration such as C(30d) or C(168h0m0s); 0 for anything else."""
     parts = _DURATION.findall(text)
@@ -57,7 +61,7 @@ class Api:
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         answer = self.fetch(f"{self.url}{path}{query}", headers=self.headers, timeout=10.0)
         if answer.error:
-            raise ProbeError(f"{self.url} doesn't answer: {answer.error}")
+            raise SilentError(f"{self.url} doesn't answer: {answer.error}")
         if answer.status != 200:
             body = " ".join(answer.body.split())[:_EXCERPT]
             raise ProbeError(f"{self.url}{path} answered {answer.status}: {body}")
@@ -81,9 +85,12 @@ class Api:
         def ask() -> list[Check]:
             try:
                 return question()
+            except SilentError as error:
+                # The same check for every question: one row says it once.
+                return [failed(f"{self.unit} answers", self.where, error.message, self.look)]
             except ProbeError as error:
                 return [failed(check, self.where, error.message, self.look)]
-            except (KeyError, TypeError, IndexError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 evidence = f"{self.url} answered in an unknown form: {error!r}"
                 return [failed(check, self.where, evidence, self.look)]
 

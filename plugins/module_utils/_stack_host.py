@@ -186,7 +186,7 @@ def sockets(
             problem = (
                 f"{unit.unit} listens on {listed(map(str, listeners))}, expected port {unit.port}"
             )
-        elif not listeners and unit.port:
+        elif not listeners and unit.port and systemd.pids(unit.unit):
             problem = f"{unit.unit} listens on nothing, expected port {unit.port}"
         else:
             continue

@@ -24,6 +24,10 @@ options:
   report:
     description: File on the control node that receives all checks as JSON.
     type: path
+  fail:
+    description: Whether the task fails when a check does. Otherwise RV(ok) says so.
+    type: bool
+    default: true
 attributes:
   action:
     description: Runs on the control node only.
@@ -44,6 +48,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ok:
+  description: Whether no check failed.
+  returned: always
+  type: bool
+failures:
+  description: For each failed check what is wrong, and the command that shows why.
+  returned: always
+  type: list
+  elements: str
 counts:
   description: Number of rows with each result.
   returned: always
@@ -76,6 +89,7 @@ def main() -> None:
                 "default": ["__verify_host", "__verify_monitoring"],
             },
             "report": {"type": "path"},
+            "fail": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )

@@ -55,11 +55,14 @@ def _evidence(checks: Sequence[Mapping[str, Any]]) -> str:
 def rows(checks: Iterable[Mapping[str, Any]]) -> list[Row]:
     """One row for each check and verdict, in the order of their first appearance.
 
-    Hosts that passed or skipped a check share a row. Every failure has its own.
+    Hosts that passed or skipped a check share a row. Every failure has its own,
+    once: a daemon that is down is the same answer to every question.
     """
     order: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for check in checks:
-        order.setdefault(str(check["check"]), {}).setdefault(str(check["result"]), []).append(check)
+        alike = order.setdefault(str(check["check"]), {}).setdefault(str(check["result"]), [])
+        if check not in alike:
+            alike.append(check)
     result: list[Row] = []
     for name, verdicts in order.items():
         for verdict in ("failed", "skipped", "passed"):
@@ -106,6 +109,6 @@ def failures(found: Iterable[Row]) -> list[str]:
     messages = []
     for row in found:
         if row.result == "failed":
-            look = f" Look on {row.where}: {row.look}" if row.look else ""
-            messages.append(f"{row.check}, {row.where}: {row.evidence}.{look}")
+            look = f"\n   look on {row.where}: {row.look}" if row.look else ""
+            messages.append(f"{row.check}, {row.where}: {row.evidence}{look}")
     return messages

@@ -30,10 +30,9 @@ _MIB = 1 << 20
 class Chaos:
     """Follows the control file; knows what is switched on now."""
 
-    def __init__(self, path: Path, *, owner: int = 0, started: float | None = None) -> None:
+    def __init__(self, path: Path, *, owner: int = 0) -> None:
         self._path = path
         self._owner = owner
-        self._started = time.time() if started is None else started
         self._seen: tuple[int, int, int] | None = None
         self._random = random.Random()  # noqa: S311 - dice, not a secret
         self._ballast: list[bytes] = []
@@ -67,9 +66,6 @@ class Chaos:
                 faults = parse_faults(stream.read(4096))
         except (OSError, ValueError) as error:
             _LOG.error("faults ignored: %s", error)
-            return Faults()
-        if found.st_mtime < self._started and not faults.persist:
-            _LOG.warning("faults of an earlier process ignored: %s", ", ".join(faults.active()))
             return Faults()
         return faults
 

@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = faults.add_subparsers(dest="action", required=True)
     actions.add_parser("show")
     actions.add_parser("clear", help="switch everything off")
+    actions.add_parser("expire", help="switch off what doesn't persist; run before the API starts")
     on = actions.add_parser("on", help="for example: on errors rate=0.5 status=503")
     on.add_argument("kind")
     on.add_argument("option", nargs="*", help="name=value")
@@ -64,7 +65,7 @@ def _switch(options: argparse.Namespace, path: Path) -> int:
         )
     elif options.action == "off":
         current = merge(current, options.kind, None, persist=current.persist)
-    elif options.action == "clear":
+    elif options.action == "clear" or (options.action == "expire" and not current.persist):
         current = Faults()
     if options.action != "show":
         if current.active():

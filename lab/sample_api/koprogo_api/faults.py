@@ -81,7 +81,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Faults:
-    """All that is switched on. `persist`: also in a process started after the file was written.
+    """All that is switched on. `persist`: a restart of the API changes nothing.
 
     Without it a restart cures the API, as it would cure a real hang or leak.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +99,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 def test_watcher_takes_and_gives_back_memory(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
-    chaos = Chaos(path, owner=os.getuid(), started=time.time() - 60)
+    chaos = Chaos(path, owner=os.getuid())
     write(path, '{"leak": {"mb": 3, "mb_per_second": 2}}')
     sizes = []
     for _ in range(3):
@@ -112,15 +111,16 @@ def test_watcher_takes_and_gives_back_memory(tmp_path: Path) -> None:
     assert chaos.leaked_mb == 0
 
 
-@pytest.mark.parametrize(("persist", "expected"), [("false", []), ("true", ["errors"])])
+@pytest.mark.parametrize("persist", [False, True])
 def test_a_restart_cures_unless_the_fault_persists(
-    tmp_path: Path, persist: str, expected: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, persist: bool
 ) -> None:
     path = tmp_path / "faults.json"
-    write(path, f'{{"errors": {{}}, "persist": {persist}}}')
-    chaos = Chaos(path, owner=os.getuid(), started=time.time() + 60)
-    chaos.reload()
-    assert chaos.faults.active() == expected
+    monkeypatch.setenv("KOPROGO_FAULTS_FILE", str(path))
+    assert cli.main(["faults", "on", "hang", *(["--persist"] if persist else [])]) == 0
+    # The unit does this before each start.
+    assert cli.main(["faults", "expire"]) == 0
+    assert path.exists() == persist
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,6 @@ def test_a_file_that_root_did_not_write_is_ignored(
 ) -> None:
     path = tmp_path / "faults.json"
     write(path, text, mode)
-    chaos = Chaos(path, owner=os.getuid() + owner, started=0.0)
+    chaos = Chaos(path, owner=os.getuid() + owner)
     chaos.reload()
     assert chaos.faults.active() == []

@@ -87,6 +87,11 @@ class Service:
         if self.found is None and self.unit is not None:
             self.found = self._manager.state(self.unit)
 
+    @property
+    def found_state(self) -> str:
+        """The unit's state before anything was touched, empty without a unit."""
+        return self.found.active if self.found else ""
+
     def predict(self, action: str) -> str:
         """Return what an action will amount to in the state in which the unit was found."""
         if action == "none":
@@ -113,24 +118,24 @@ class Service:
             return Outcome(probes=self._wait(None) if judged else [])
         return self._act(planned)
 
-    def restore(self, action: str, *, daemon_reload: bool, complete: bool) -> Outcome:
+    def restore(self, action: str, *, daemon_reload: bool, found: str | None) -> Outcome:
         """Bring the service back after the previous set is in place again.
 
-        With ``complete`` the previous set is whole and the service has to be well with it;
-        otherwise nothing of ours was there before, and the service is only left as found.
+        Without ``found`` that set is whole, and the service has to be well with it. Otherwise
+        nothing of ours was there before, and the unit returns to the state ``found``.
         """
         if daemon_reload:
             self._manager.daemon_reload()
         planned = self.predict(action)
-        if planned == "none" or self.found is None or self.unit is None:
-            return self._act(planned) if planned != "none" else Outcome()
-        if not complete:
-            if self.found.active == "active":
-                self._manager.restart(self.unit)
-                return Outcome(action="restart")
-            self._manager.stop(self.unit)
-            return Outcome(action="stop")
-        return self._act(planned)
+        if planned == "none":
+            return Outcome()
+        if found is None or self.unit is None:
+            return self._act(planned)
+        if found == "active":
+            self._manager.restart(self.unit)
+            return Outcome(action="restart")
+        self._manager.stop(self.unit)
+        return Outcome(action="stop")
 
     def journal(self) -> list[str]:
         """Return the last words of the service, masked."""

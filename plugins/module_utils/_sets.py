@@ -91,7 +91,7 @@ class Pending:
 
     ``target`` is the set that was to become active (None: none at all), ``good`` the last one
     known to work, ``action`` what the service still has to do. ``undo`` tells a return to
-    ``good`` from a step forward.
+    ``good`` from a step forward. ``found`` is the state of the unit before all this began.
     """
 
     target: str | None
@@ -99,6 +99,7 @@ class Pending:
     action: str
     daemon_reload: bool
     undo: bool = False
+    found: str = ""
 
 
 class Store:

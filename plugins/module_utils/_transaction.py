@@ -122,7 +122,7 @@ class Transaction:
         report = Report(
             changed=plan.any or pending is not None,
             set_id=snapshot.active,
-            path=store.link,
+            location=store.link,
             plan=plan,
             healed=pending is not None,
             notes=self._owners.notes,
@@ -155,6 +155,7 @@ class Transaction:
             good=good,
             action=strongest(plan.action, action),
             daemon_reload=plan.daemon_reload or daemon_reload,
+            found=pending.found if pending else self._service.found_state,
         )
         manifest = snapshot.manifest
         if plan.any:
@@ -277,7 +278,9 @@ class Transaction:
             # Without its manifest nobody knows the old set's links: leave them all.
             remove_links(store, keep=failed if complete and good is None else good)
             outcome = service.restore(
-                mark.action, daemon_reload=mark.daemon_reload, complete=complete
+                mark.action,
+                daemon_reload=mark.daemon_reload,
+                found=None if complete else mark.found,
             )
         except OSError as second:
             problem = _readable(second)
@@ -327,7 +330,7 @@ class Transaction:
         traces = _io.lookup(store.link) is not None or bool(store.manifests())
         report = Report(
             changed=traces or plan.any or pending is not None,
-            path=store.link,
+            location=store.link,
             plan=plan,
             notes=self._owners.notes,
         )
@@ -352,10 +355,11 @@ class Transaction:
                     daemon_reload=plan.daemon_reload,
                 )
             )
+        # The links lead nowhere from here on, which is as good as gone.
+        store.activate(None)
         for path in links:
             _io.remove_file(path)
         remove_links(store, keep=None)
-        store.activate(None)
         report.outcome = self._service.apply(plan.action, daemon_reload=plan.daemon_reload)
         store.forget()
         return report

@@ -23,7 +23,7 @@ class Report:
 
     changed: bool = False
     set_id: str | None = None
-    path: str = ""
+    location: str = ""
     plan: Plan = field(default_factory=Plan)
     verdict: Verdict = field(default_factory=lambda: Verdict(validated=False))
     outcome: Outcome = field(default_factory=Outcome)
@@ -38,7 +38,7 @@ class Report:
         return {
             "changed": self.changed,
             "set": self.set_id,
-            "path": self.path,
+            "location": self.location,
             "files": {
                 "added": list(plan.added),
                 "changed": list(plan.changed),

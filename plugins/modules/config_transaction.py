@@ -278,7 +278,7 @@ set:
   returned: always
   type: str
   sample: 20260102T030405Z-1f2e3d4c
-path:
+location:
   description: The component's directory.
   returned: success
   type: str

@@ -82,6 +82,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "lint": ("check style, types and the built collection", lambda _: quality.lint()),
     "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
     "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
+    "docs": ("write the pages that are made from the sources", lambda _: quality.docs()),
     "clean": ("remove what was made in this checkout", _clean),
 }
 

@@ -18,7 +18,7 @@ from lab.shell import LabError, stream
 from lab.steps import Clock, clock, run_steps
 from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["Outcome", "Part", "check", "lint", "run_parts", "scenarios", "table", "test"]
+__all__ = ["Outcome", "Part", "check", "docs", "lint", "run_parts", "scenarios", "table", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
@@ -43,9 +43,9 @@ class Outcome:
 
 
 def scenarios(root: Path = ROOT) -> list[str]:
-    """Return the names of all Molecule scenarios, the three large ones last."""
+    """Return the names of all Molecule scenarios, the large ones last."""
     names = [path.parent.name for path in (root / "molecule").glob("*/molecule.yml")]
-    return sorted(names, key=lambda name: (name in ("single", "default"), name))
+    return sorted(names, key=lambda name: (name == "default", name == "single", name))
 
 
 def table(outcomes: Sequence[Outcome], slowest: int = 15) -> str:
@@ -119,6 +119,12 @@ def check() -> int:
     """Run the short loop: no containers, no network."""
     _ready()
     return _report(run_parts([*_static_parts(), *_unit_parts()]))
+
+
+def docs() -> int:
+    """Write the reference of the roles' options from their argument specifications."""
+    _ready()
+    return _report(run_parts([Part("docs/roles.md", ("python", "-m", "lab.role_reference"))]))
 
 
 def test(only: str = "") -> int:

@@ -118,6 +118,7 @@ class Database:
         # Not asyncio.timeout: the driver's own clean-up after a cancellation can wait much longer.
         answered, _ = await asyncio.wait({question}, timeout=HEALTH_SECONDS)
         if not answered:
+            question.add_done_callback(lambda late: late.cancelled() or late.exception())
             question.cancel()
             raise DatabaseUnavailableError(f"database: no answer in {HEALTH_SECONDS:g} s")
         question.result()

@@ -238,12 +238,12 @@ class Keeper:
         return state
 
     def _set_enabled(self, state: UnitState, enabled: bool | None) -> None:
-        is_enabled = state.enabled == "enabled"
-        if enabled is None or enabled == is_enabled or state.enabled in ("", "masked"):
+        if enabled is None or state.enabled in ("", "masked"):
             return
         if state.enabled.removesuffix("-runtime") in _BEYOND_ENABLING:
             return
-        if not enabled and state.enabled != "enabled-runtime":
+        # Enabled until the next boot is not enabled, but there is something to disable.
+        if state.enabled == "enabled" if enabled else not state.enabled.startswith("enabled"):
             return
         self._note("enabled", state.enabled, "enabled" if enabled else "disabled")
         if self._check:

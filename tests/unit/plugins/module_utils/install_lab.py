@@ -10,7 +10,7 @@ import hashlib
 import io
 import struct
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def program(architecture: str = "amd64", text: bytes = b"") -> bytes:
     return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, MACHINES[architecture]) + text
 
 
-def tar(files: dict[str, bytes | tarfile.TarInfo], *, compression: str = "gz") -> bytes:
+def tar(files: Mapping[str, bytes | tarfile.TarInfo], *, compression: str = "gz") -> bytes:
     """A tar archive; a name that ends with / is a folder, a TarInfo is taken as it is."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as archive:  # type: ignore[call-overload]
@@ -49,6 +49,11 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return info
 
 
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def sha256(data: bytes) -> str:
     """The checksum as users write it."""
     return hashlib.sha256(data).hexdigest()
@@ -57,7 +62,9 @@ def sha256(data: bytes) -> str:
 class ListeningRunner(Runner):
     """Runs nothing: notes each command and answers what the test wants."""
 
-    def __init__(self, answer: Callable[[list[str]], tuple[int, str]] = lambda _argv: (0, "")) -> None:
+    def __init__(
+        self, answer: Callable[[list[str]], tuple[int, str]] = lambda _argv: (0, "")
+    ) -> None:
         super().__init__()
         self.calls: list[list[str]] = []
         self._answer = answer
@@ -117,10 +124,18 @@ class Repository(Apt):
             )
         if verb == "autoremove":
             wanted = {item for items in self.dependencies.values() for item in items}
-            needed = {d for name, deps in self.dependencies.items() if name in self.have for d in deps}
+            needed = {
+                d for name, deps in self.dependencies.items() if name in self.have for d in deps
+            }
             gone = sorted((wanted - needed) & self.have.keys())
-            return Plan(steps=[Step(package=name, before=self.have[name], after="") for name in gone])
-        users = [name for name, deps in self.dependencies.items() if {*deps} & {*names} and name in self.have]
+            return Plan(
+                steps=[Step(package=name, before=self.have[name], after="") for name in gone]
+            )
+        users = [
+            name
+            for name, deps in self.dependencies.items()
+            if {*deps} & {*names} and name in self.have
+        ]
         return Plan(
             steps=[
                 Step(package=name, before=self.have[name], after="")

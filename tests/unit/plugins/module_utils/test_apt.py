@@ -19,8 +19,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._apt import 
     parse_simulation,
     version_matches,
 )
-
-from .install_lab import ListeningRunner
+from tests.unit.plugins.module_utils.install_lab import ListeningRunner
 
 
 @pytest.mark.parametrize(
@@ -64,14 +63,26 @@ Conf prometheus-node-exporter (1.5.0-1+b6 Debian:12.11/stable [amd64])
             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1",
             "another package manager holds /var/lib/dpkg/lock-frontend.; wait",
         ),
-        ("E: Failed to fetch http://deb.example.org/x  Could not connect", "mirror http://deb.example.org/x"),
-        ("W: Temporary failure resolving 'deb.example.org'", "mirror deb.example.org cannot be reached"),
+        (
+            "E: Failed to fetch http://deb.example.org/x  Could not connect",
+            "mirror http://deb.example.org/x",
+        ),
+        (
+            "W: Temporary failure resolving 'deb.example.org'",
+            "mirror deb.example.org cannot be reached",
+        ),
         ("E: Unable to locate package loki", "no repository has the package loki"),
         ("E: Package 'loki' has no installation candidate", "no repository has the package loki"),
         ("E: Version '9' for 'loki' was not found", "version 9 of loki is in no repository"),
-        ("E: Packages need to be removed but remove is disabled.", "it would remove other packages"),
+        (
+            "E: Packages need to be removed but remove is disabled.",
+            "it would remove other packages",
+        ),
         ("E: The repository 'http://x y Release' is not signed.", "is no signed repository"),
-        ("E: You don't have enough free space in /var/cache/apt/archives/.", "the file system is full"),
+        (
+            "E: You don't have enough free space in /var/cache/apt/archives/.",
+            "the file system is full",
+        ),
         ("W: something\nE: Something new happened.\n", "Something new happened"),
         ("last words", "last words"),
         ("", "apt-get printed nothing"),
@@ -92,7 +103,8 @@ def test_everything_is_read_from_the_status_file(tmp_path: Path) -> None:
     status = tmp_path / "var/lib/dpkg/status"
     status.parent.mkdir(parents=True)
     status.write_text(
-        "Package: dpkg\nEssential: yes\nStatus: install ok installed\nVersion: 1.21\nDescription: x\n Status: y\n\n"
+        "Package: dpkg\nEssential: yes\nStatus: install ok installed\nVersion: 1.21\n"
+        "Description: x\n Status: y\n\n"
         "Package: held\nStatus: hold ok installed\nVersion: 2\n\n"
         "Package: gone\nStatus: deinstall ok config-files\nVersion: 3\n"
     )
@@ -193,7 +205,13 @@ class TestNothingStarts:
 
 def test_an_interrupted_dpkg_is_finished_first(tmp_path: Path) -> None:
     (tmp_path / "usr/sbin").mkdir(parents=True)
-    answers = iter([(100, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"), (0, ""), (0, "")])
+    answers = iter(
+        [
+            (100, "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"),
+            (0, ""),
+            (0, ""),
+        ]
+    )
     runner = ListeningRunner(lambda _argv: next(answers))
     assert Apt(runner, root=tmp_path).install(["x"]).ok
     assert [call[0] for call in runner.calls] == ["apt-get", "dpkg", "apt-get"]

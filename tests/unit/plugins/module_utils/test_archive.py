@@ -22,8 +22,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._archive imp
     host_architecture,
     unpack,
 )
-
-from .install_lab import program, special, tar
+from tests.unit.plugins.module_utils.install_lab import program, special, tar
 
 
 def test_tar_formats_and_modes(tmp_path: Path) -> None:
@@ -92,7 +91,9 @@ def test_links_inside_are_kept(tmp_path: Path) -> None:
         [("l", special("l", tarfile.SYMTYPE, "..")), ("l/evil", b"x")],
     ],
 )
-def test_nothing_gets_out(tmp_path: Path, entries: list[tuple[str, bytes | tarfile.TarInfo]]) -> None:
+def test_nothing_gets_out(
+    tmp_path: Path, entries: list[tuple[str, bytes | tarfile.TarInfo]]
+) -> None:
     into = tmp_path / "deep" / "into"
     into.mkdir(parents=True)
     before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(into)}
@@ -106,13 +107,16 @@ def test_nothing_gets_out(tmp_path: Path, entries: list[tuple[str, bytes | tarfi
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(into)} == before
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
 @given(
     st.lists(
         st.tuples(
             st.lists(st.sampled_from(["a", "b", "..", ".", "l", ""]), min_size=1, max_size=4),
             st.one_of(
-                st.none(), st.lists(st.sampled_from(["a", "b", "..", "l", ""]), min_size=1, max_size=4)
+                st.none(),
+                st.lists(st.sampled_from(["a", "b", "..", "l", ""]), min_size=1, max_size=4),
             ),
         ),
         max_size=6,
@@ -140,7 +144,9 @@ def test_nothing_ever_gets_out(
         pass
     else:
         for path in into.rglob("*"):
-            assert not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(into.resolve())
+            assert not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(
+                into.resolve()
+            )
     assert [path.name for path in into.parent.iterdir()] == ["into"]
     assert [path.name for path in into.parent.parent.iterdir()] == ["deep"]
 
@@ -196,7 +202,9 @@ class TestFindBinaries:
             ({"a/loki": program(), "b/loki": program()}, "loki", "several files 'loki'"),
         ],
     )
-    def test_refused(self, tmp_path: Path, files: dict[str, bytes], name: str, message: str) -> None:
+    def test_refused(
+        self, tmp_path: Path, files: dict[str, bytes], name: str, message: str
+    ) -> None:
         self.tree(tmp_path, files)
         with pytest.raises(ArchiveError, match=message):
             find_binaries(tmp_path, {name: "/usr/local/bin/x"})

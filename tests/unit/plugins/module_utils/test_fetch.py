@@ -25,8 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._fetch impor
     pick,
     shown_url,
 )
-
-from .install_lab import sha256
+from tests.unit.plugins.module_utils.install_lab import sha256
 
 DATA = b"an archive" * 1000
 
@@ -43,7 +42,9 @@ class Mirror(BaseHTTPRequestHandler):
             return
         if self.path == "/moved":
             self.send_response(302)
-            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/good")
+            self.send_header(
+                "Location", f"http://localhost:{self.headers['Host'].partition(':')[2]}/good"
+            )
             self.end_headers()
             return
         self.send_response(200)
@@ -62,7 +63,14 @@ class Mirror(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in (
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     Mirror.seen.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
@@ -99,7 +107,7 @@ def test_failures_say_what_to_do(mirror: str, path: str, message: str) -> None:
 
 
 def test_nobody_listens() -> None:
-    with pytest.raises(SourceError, match="Connection refused.*Give the address of a mirror"):
+    with pytest.raises(SourceError, match=r"Connection refused.*Give the address of a mirror"):
         fetch("http://127.0.0.1:1/x", io.BytesIO())
 
 
@@ -159,7 +167,9 @@ def test_one_for_each_architecture() -> None:
     assert pick(both, architecture="arm64", option="o") == "y"
     assert pick("z", architecture="arm64", option="o") == "z"
     assert pick(None, architecture="arm64", option="o") == ""
-    with pytest.raises(InputError, match="o: expected an entry for this host's architecture riscv64"):
+    with pytest.raises(
+        InputError, match="o: expected an entry for this host's architecture riscv64"
+    ):
         pick(both, architecture="riscv64", option="o")
     with pytest.raises(InputError, match="o: expected a text or a mapping"):
         pick(5, architecture="amd64", option="o")  # type: ignore[arg-type]

@@ -17,8 +17,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._packages im
     parse_wanted,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
-
-from .install_lab import Repository
+from tests.unit.plugins.module_utils.install_lab import Repository
 
 OFFERED = {"tool": ["2.1-1", "2.0-1", "1.0-1"], "helper": ["1.0"], "extra": ["1"]}
 
@@ -30,7 +29,9 @@ class Host:
         self.places = Places(root=root)
         self.apt = Repository(have=have, offered=OFFERED)
 
-    def provide(self, *packages: str, version: str = "", name: str = "tool", check: bool = False) -> Outcome:
+    def provide(
+        self, *packages: str, version: str = "", name: str = "tool", check: bool = False
+    ) -> Outcome:
         outcome = Outcome()
         record = Record.load(name, self.places)
         package_set = PackageSet(self.apt, record, self.places, cache_valid_time=60)
@@ -42,7 +43,9 @@ class Host:
     def withdraw(self, name: str = "tool", *, check: bool = False) -> Outcome:
         outcome = Outcome()
         record = Record.load(name, self.places)
-        PackageSet(self.apt, record, self.places, cache_valid_time=60).withdraw(outcome, check=check)
+        PackageSet(self.apt, record, self.places, cache_valid_time=60).withdraw(
+            outcome, check=check
+        )
         return outcome
 
     def record(self, name: str = "tool") -> Record:
@@ -75,7 +78,10 @@ def test_installed_packages_are_not_upgraded_by_the_way(tmp_path: Path) -> None:
     assert outcome.after == {"package helper": "1.0"}
 
 
-@pytest.mark.parametrize(("start", "pin", "end"), [("", "2.0", "2.0-1"), ("1.0-1", "2", "2.1-1"), ("2.1-1", "1.0", "1.0-1")])
+@pytest.mark.parametrize(
+    ("start", "pin", "end"),
+    [("", "2.0", "2.0-1"), ("1.0-1", "2", "2.1-1"), ("2.1-1", "1.0", "1.0-1")],
+)
 def test_a_pin_is_met_up_and_down(tmp_path: Path, start: str, pin: str, end: str) -> None:
     host = Host(tmp_path, **({"tool": start} if start else {}))
     assert host.provide("tool", version=pin).changed
@@ -85,7 +91,10 @@ def test_a_pin_is_met_up_and_down(tmp_path: Path, start: str, pin: str, end: str
 
 def test_a_pin_that_nobody_offers(tmp_path: Path) -> None:
     host = Host(tmp_path)
-    with pytest.raises(AptError, match="tool_version: expected a version.*found 9; they offer 2.1-1, 2.0-1, 1.0-1 of tool"):
+    with pytest.raises(
+        AptError,
+        match=r"tool_version: expected a version.*found 9; they offer 2.1-1, 2.0-1, 1.0-1 of tool",
+    ):
         host.provide("tool", version="9")
     assert host.apt.log == ["update"], "the lists may have been old"
     assert host.apt.have == {}
@@ -116,7 +125,9 @@ class TestLists:
         assert host.record().packages == {}
         assert host.record().pending == []
 
-    def test_a_mirror_that_is_down_does_no_harm_where_apt_has_the_package(self, tmp_path: Path) -> None:
+    def test_a_mirror_that_is_down_does_no_harm_where_apt_has_the_package(
+        self, tmp_path: Path
+    ) -> None:
         host = Host(tmp_path)
         host.apt.fresh = False
 
@@ -222,6 +233,6 @@ class TestRemoval:
 
 def test_a_virtual_package_is_refused(tmp_path: Path) -> None:
     host = Host(tmp_path)
-    host.apt._resolve = lambda _items: {"provider": "1"}  # type: ignore[method-assign]
+    host.apt._resolve = lambda specifications: {"provider": "1"}  # type: ignore[method-assign]
     with pytest.raises(AptError, match="mail-transport-agent: only a virtual package"):
         host.provide("mail-transport-agent")

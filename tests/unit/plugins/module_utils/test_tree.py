@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from pathlib import Path
@@ -14,12 +15,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils import _io
 from ansible_collections.koprogo.observability.plugins.module_utils._archive import ArchiveError
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._tree import Tree, Version
-
-from .install_lab import program, sha256, tar
+from tests.unit.plugins.module_utils.install_lab import names, program, sha256, tar
 
 BINARIES = {"tool": "/usr/local/bin/tool", "toolctl": "/usr/local/bin/tctl"}
 
 
+@functools.cache  # gzip notes the time: made again it would be another file
 def archive(version: str, architecture: str = "amd64") -> bytes:
     top = f"tool-{version}.linux"
     return tar(
@@ -42,7 +43,8 @@ def add(tree: Tree, version: str, *, label: str | None = None) -> Version:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    monkeypatch.setattr(os, "sync", lambda: None)
     return Tree(tmp_path / "opt/koprogo/tool", architecture="amd64")
 
 
@@ -78,7 +80,7 @@ def test_what_cannot_be_used_leaves_no_trace(tree: Tree, data: bytes) -> None:
     tree.use(before)
     with pytest.raises(ArchiveError):
         tree.add(io.BytesIO(data), sha256=sha256(data), version="1.0", binaries=BINARIES)
-    assert sorted(os.listdir(tree.root)) == ["0.9", "current"]
+    assert names(tree.root) == ["0.9", "current"]
     assert tree.active() == before
 
 
@@ -96,10 +98,10 @@ def test_killed_while_unpacking(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> 
         if pid == 0:
             add(tree, "1.0")
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
-    assert [name[:5] for name in os.listdir(tree.root)] == [".new-"]
+    assert [name[:5] for name in names(tree.root)] == [".new-"]
     assert tree.find(sha256(archive("1.0"))) is None
     tree.use(add(tree, "1.0"))
-    assert sorted(os.listdir(tree.root)) == ["1.0", "current"]
+    assert names(tree.root) == ["1.0", "current"]
 
 
 def test_a_version_without_our_description_is_not_ours(tree: Tree) -> None:
@@ -109,9 +111,9 @@ def test_a_version_without_our_description_is_not_ours(tree: Tree) -> None:
     tree.use(add(tree, "1.0"))
     add(tree, "2.0")
     assert tree.prune(keep={"1.0"}) == ["2.0"]
-    assert sorted(os.listdir(tree.root)) == ["1.0", "by-hand", "current"]
+    assert names(tree.root) == ["1.0", "by-hand", "current"]
     assert tree.remove()
-    assert os.listdir(tree.root) == ["by-hand"]
+    assert names(tree.root) == ["by-hand"]
 
 
 def test_removal_of_all(tree: Tree) -> None:
@@ -127,7 +129,7 @@ def test_other_programs_of_the_same_archive(tree: Tree) -> None:
     active = tree.active()
     assert active is not None
     assert active.wanted == {"tool": "/usr/local/bin/renamed"}
-    assert os.listdir(tree.root / "1.0/.koprogo/links") == ["renamed"]
+    assert names(tree.root / "1.0/.koprogo/links") == ["renamed"]
 
 
 def test_ownership_of_links(tree: Tree, tmp_path: Path) -> None:

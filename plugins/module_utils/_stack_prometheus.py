@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -28,52 +29,49 @@ _DAY = 86_400
 _LONGEST_AGE = 100 * 365 * _DAY
 
 
-def _targets(
-    api: Api, expected: Iterable[Mapping[str, str]], allowed_jobs: Iterable[str]
-) -> list[Check]:
-    wanted = {(t["job"], t["instance"]): t for t in expected}
-    allowed = set(allowed_jobs)
-    found = {}
+def _problem(state: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """What is wrong with a target, or nothing.
+
+    A health from before the questions began says nothing about now, so a fresh scrape is waited
+    for, except where targets are scraped so rarely that the wait would be in vain.
+    """
+    if state["health"] != "up":
+        return f"is {state['health']}: {state.get('lastError') or 'not scraped yet'}"
+    since, wait = float(options.get("since", 0)), float(options.get("wait", 0))
+    if since and seconds(str(state.get("scrapeInterval", ""))) < wait:
+        scraped = datetime.fromisoformat(state["lastScrape"])
+        if scraped.timestamp() < since:
+            return f"wasn't scraped since {scraped:%H:%M:%S}"
+    return ""
+
+
+def _targets(api: Api, options: Mapping[str, Any]) -> list[Check]:
+    name = "targets up"
+    wanted = {(t["job"], t["instance"]): t.get("unit", "") for t in options["targets"]}
+    found: dict[tuple[str, str], Any] = {}
     for target in api.data("/api/v1/targets", state="active")["activeTargets"]:
         labels = target["labels"]
         found[(labels.get("job", ""), labels.get("instance", ""))] = target
     checks = []
-    for (job, instance), target in wanted.items():
-        state = found.get((job, instance))
-        if state is None:
-            checks.append(
-                failed(
-                    "targets up",
-                    api.where,
-                    f"{job} of {instance} isn't a target, the inventory asks for it",
-                    api.curl("/api/v1/targets", state="active"),
-                )
-            )
-        elif state["health"] != "up":
-            unit = target.get("unit", "")
-            error = state.get("lastError") or "not scraped yet"
-            look = f"systemctl status {unit}" if unit else api.look
-            evidence = f"{job} of {instance} is {state['health']} for {api.where}: {error}"
-            checks.append(failed("targets up", instance, evidence, look))
-    for job, instance in found.keys() - wanted.keys():
-        if job not in allowed:
-            checks.append(
-                failed(
-                    "targets up",
-                    api.where,
-                    f"{job} of {instance} is a target, the inventory doesn't ask for it",
-                    "grep -n -B3 -A8 static_configs /etc/koprogo/prometheus/prometheus.yml",
-                )
-            )
-    down = [
-        failed(
-            "targets up", api.where, f"{job} of {i} is {s['health']}: {s['lastError']}", api.look
-        )
-        for (job, i), s in found.items()
-        if (job, i) not in wanted and job in allowed and s["health"] != "up"
-    ]
-    checks += down
-    return checks or [passed("targets up", api.where, f"{len(found)} up, all expected, none else")]
+    for job, instance in sorted(wanted.keys() - found.keys()):
+        evidence = f"{job} of {instance} isn't a target, the inventory asks for it"
+        look = api.curl("/api/v1/targets", state="active")
+        checks.append(failed(name, api.where, evidence, look))
+    for (job, instance), state in found.items():
+        ours = (job, instance) in wanted
+        if not ours and job not in options["allowed_jobs"]:
+            evidence = f"{job} of {instance} is a target, the inventory doesn't ask for it"
+            look = "grep -n -B3 -A8 static_configs /etc/koprogo/prometheus/prometheus.yml"
+            checks.append(failed(name, api.where, evidence, look))
+        elif problem := _problem(state, options):
+            unit = wanted.get((job, instance), "")
+            evidence = f"{job} of {instance} {problem}"
+            if ours and unit:
+                evidence += "" if instance == api.where else f" (as {api.where} sees it)"
+                checks.append(failed(name, instance, evidence, f"systemctl status {unit}"))
+            else:
+                checks.append(failed(name, api.where, evidence, api.look))
+    return checks or [passed(name, api.where, f"{len(found)} up, all expected, none else")]
 
 
 def _retention(api: Api, expected: str) -> list[Check]:
@@ -170,7 +168,7 @@ def _metrics(api: Api, expected: Mapping[str, Iterable[str]]) -> list[Check]:
             )
         else:
             series = sum(found.values())
-            checks.append(passed(check, api.where, f"{len(found)} names, {series} series"))
+            checks.append(passed(check, api.where, f"all {len(found)} names, {series} series"))
     return checks
 
 
@@ -192,11 +190,12 @@ def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
 def prometheus_questions(api: Api, options: Mapping[str, Any]) -> list[Question]:
     """All questions to Prometheus.
 
-    options: C(targets), C(allowed_jobs), C(retention), C(metrics) by job, C(queries) with C(name),
+    options: C(since), the Unix time after which targets must have been scraped, C(wait), how many
+    seconds that is waited for, C(targets), C(allowed_jobs), C(retention), C(metrics) by job, C(queries) with C(name),
     C(query), and C(idle) for one that may have nothing to say: the reason.
     """
     questions: list[Question] = [
-        api.asked("targets up", lambda: _targets(api, options["targets"], options["allowed_jobs"])),
+        api.asked("targets up", lambda: _targets(api, options)),
         api.asked("retention of metrics", lambda: _retention(api, options["retention"])),
         api.asked("rules evaluate", lambda: _rules(api)),
         api.asked("configuration loaded", lambda: _reloads(api)),

@@ -148,8 +148,13 @@ def questions(params: dict[str, Any]) -> list[Question]:
     every: list[Question] = []
     if options := params["prometheus"]:
         api = Api(url=options["url"], unit=options["unit"], where=host)
-        queries = {"queries": params["promql"], "metrics": params["metrics"]}
-        every += prometheus_questions(api, options | queries)
+        more = {
+            "queries": params["promql"],
+            "metrics": params["metrics"],
+            "since": time.time(),
+            "wait": params["timeout"],
+        }
+        every += prometheus_questions(api, options | more)
     if options := params["loki"]:
         api = Api(url=options["url"], unit=options["unit"], where=host)
         every += loki_questions(api, options | {"queries": params["logql"]})

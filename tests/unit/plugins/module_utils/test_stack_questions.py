@@ -10,6 +10,7 @@ import json
 import time
 import urllib.parse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def vector(*values: str, **labels: str) -> dict[str, Any]:
     return {"data": {"result": [{"metric": labels, "value": [1e9, value]} for value in values]}}
 
 
-def prometheus(found: list[dict[str, Any]], flags: str = "30d", **pages: Any) -> Api:
+def prometheus(found: list[dict[str, Any]], flags: str = "30d", pages: Pages | None = None) -> Api:
     return api(
         {
             "/api/v1/targets": {"data": {"activeTargets": found}},
@@ -70,7 +71,7 @@ def prometheus(found: list[dict[str, Any]], flags: str = "30d", **pages: Any) ->
             "/api/v1/rules": {"data": {"groups": []}},
             "/api/v1/alertmanagers": {"data": {"activeAlertmanagers": [{"url": "http://a:1/x"}]}},
             "/api/v1/query": vector("1", job="node"),
-            **pages,
+            **(pages or {}),
         }
     )
 
@@ -106,7 +107,7 @@ BOTH = [target("node", "db1"), target("node", "mon1")]
         (
             [target("node", "mon1"), target("node", "db1", "down", "connection refused")],
             "db1",
-            "node of db1 is down for mon1: connection refused",
+            "node of db1 is down: connection refused (as mon1 sees it)",
         ),
         ([*BOTH, target("mine", "m", "down", "x")], "mon1", "mine of m is down: x"),
     ],
@@ -119,6 +120,23 @@ def test_targets_that_differ_are_named(
     assert [(c.result, c.where) for c in checks] == [("failed", where)]
     assert evidence in checks[0].evidence
     assert checks[0].look
+
+
+@pytest.mark.parametrize(
+    ("scraped", "interval", "result"),
+    [
+        ("2026-01-01T12:00:01.123456789Z", "15s", "passed"),
+        ("2026-01-01T11:59:59.123456789+00:00", "15s", "failed"),
+        ("2026-01-01T11:59:59.1Z", "5m", "passed"),
+    ],
+    ids=["fresh", "from before", "nobody waits that long"],
+)
+def test_an_old_health_says_nothing(scraped: str, interval: str, result: str) -> None:
+    since = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+    targets = [{**one, "lastScrape": scraped, "scrapeInterval": interval} for one in BOTH]
+    options = {**OPTIONS, "since": since, "wait": 45}
+    checks = found(ask(prometheus_questions(prometheus(targets), options)), "targets up")
+    assert {c.result for c in checks} == {result}
 
 
 def test_expected_targets_and_own_jobs_pass() -> None:
@@ -136,20 +154,20 @@ def test_retention_is_compared_as_a_time(flags: str, result: str) -> None:
 
 def test_a_rule_that_fails_is_named() -> None:
     rule = {"name": "Slow", "health": "err", "lastError": "many-to-many"}
-    pages = {"/api/v1/rules": {"data": {"groups": [{"name": "api", "rules": [rule]}]}}}
-    checks = ask(prometheus_questions(prometheus(BOTH, **pages), OPTIONS))
+    pages: Pages = {"/api/v1/rules": {"data": {"groups": [{"name": "api", "rules": [rule]}]}}}
+    checks = ask(prometheus_questions(prometheus(BOTH, pages=pages), OPTIONS))
     assert found(checks, "rules evaluate")[0].evidence == "api/Slow: many-to-many"
 
 
 def test_a_refused_reload_is_named() -> None:
-    pages = {"/api/v1/query": vector("0", job="loki", instance="mon1")}
-    checks = ask(prometheus_questions(prometheus(BOTH, **pages), OPTIONS))
+    pages: Pages = {"/api/v1/query": vector("0", job="loki", instance="mon1")}
+    checks = ask(prometheus_questions(prometheus(BOTH, pages=pages), OPTIONS))
     assert found(checks, "configuration loaded")[0].result == "failed"
 
 
 def test_prometheus_without_alertmanager() -> None:
-    pages = {"/api/v1/alertmanagers": {"data": {"activeAlertmanagers": []}}}
-    checks = ask(prometheus_questions(prometheus(BOTH, **pages), OPTIONS))
+    pages: Pages = {"/api/v1/alertmanagers": {"data": {"activeAlertmanagers": []}}}
+    checks = ask(prometheus_questions(prometheus(BOTH, pages=pages), OPTIONS))
     assert found(checks, "alerts have somewhere to go")[0].result == "failed"
 
 
@@ -167,8 +185,8 @@ def test_queries_must_have_usable_data(
     page: dict[str, Any], idle: str, result: str, evidence: str
 ) -> None:
     options = {**OPTIONS, "queries": [{"name": "q", "query": "up", "idle": idle}]}
-    pages = {"/api/v1/query": lambda asked: page if asked["query"] == "up" else vector()}
-    checks = found(ask(prometheus_questions(prometheus(BOTH, **pages), options)), "PromQL: q")
+    pages: Pages = {"/api/v1/query": lambda asked: page if asked["query"] == "up" else vector()}
+    checks = found(ask(prometheus_questions(prometheus(BOTH, pages=pages), options)), "PromQL: q")
     assert [c.result for c in checks] == [result]
     assert evidence in checks[0].evidence
 
@@ -176,7 +194,7 @@ def test_queries_must_have_usable_data(
 def test_a_metric_without_sample_is_named() -> None:
     options = {**OPTIONS, "metrics": {"node": ["node_load1", "node_gone"]}}
     page = vector("3", __name__="node_load1", job="node")
-    checks = ask(prometheus_questions(prometheus(BOTH, **{"/api/v1/query": page}), options))
+    checks = ask(prometheus_questions(prometheus(BOTH, pages={"/api/v1/query": page}), options))
     assert found(checks, "metrics of node")[0].evidence == "no sample of node_gone"
 
 

@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
             errors += self._option_errors(component, task_vars)
         if not errors:
             module_args = {
-                "ports": {c.unit: int(port_of(c, host, hostvars)) for c in components},
+                "ports": {c.unit: port_of(c, host, hostvars) for c in components},
                 "postgresql": host in groups.get("database", []),
             }
             observed = self._execute_module(

@@ -46,8 +46,12 @@ def option_errors(role: str, variables: Mapping[str, Any]) -> list[str]:
     given = {k: v for k, v in variables.items() if k.startswith(f"{role}_")}
     errors = _unknown(role, sorted(given.keys() - spec.keys()), spec)
     checked = {k: v for k, v in given.items() if k in spec}
-    required_elsewhere = {k: {**v, "required": False} for k, v in spec.items()}
-    result = ArgumentSpecValidator(required_elsewhere).validate(checked)
+    # Defaults may be templates, and what is required may come from the role's own variables.
+    given_only = {
+        name: {k: v for k, v in option.items() if k not in ("default", "required")}
+        for name, option in spec.items()
+    }
+    result = ArgumentSpecValidator(given_only).validate(checked)
     errors += [f"role {role}: {message}" for message in result.error_messages]
     well_typed = {k: v for k, v in checked.items() if not _blamed(k, result.error_messages)}
     errors += filter(None, (format_error(k, v) for k, v in well_typed.items()))

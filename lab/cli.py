@@ -17,6 +17,7 @@ from lab.engine import ensure_engine
 from lab.hosts import start_hosts
 from lab.images import RELEASES, ensure_image
 from lab.paths import ROOT
+from lab.sanity import sanity
 from lab.shell import LabError
 from lab.steps import Clock, Say, run_steps
 from lab.venv import ensure_venv
@@ -80,6 +81,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "artifacts": ("build the archives of Loki and the Collector", _artifacts),
     "hosts": ("start the demo's hosts, and nothing on them", lambda _: _simple(start_hosts)),
     "lint": ("check style, types and the built collection", lambda _: quality.lint()),
+    "sanity": ("run ansible-test sanity on the built collection", lambda _: sanity()),
     "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
     "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
     "docs": ("write the pages that are made from the sources", lambda _: quality.docs()),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ from pathlib import Path
 from lab.demo import preparation
 from lab.images import RELEASES, image_of
 from lab.paths import ROOT
-from lab.sanity import sanity_command
 from lab.shell import LabError, stream
 from lab.steps import Clock, clock, run_steps
 from lab.venv import ensure_venv, tool_environment
@@ -98,8 +98,7 @@ def _static_parts() -> list[Part]:
 
 
 def _sanity_part() -> Part:
-    argv, folder, env = sanity_command()
-    return Part("ansible-test sanity", argv, cwd=folder, env=env)
+    return Part("ansible-test sanity", (sys.executable, "-m", "lab", "sanity"))
 
 
 def lint() -> int:

@@ -191,8 +191,8 @@ def prometheus_questions(api: Api, options: Mapping[str, Any]) -> list[Question]
     """All questions to Prometheus.
 
     options: C(since), the Unix time after which targets must have been scraped, C(wait), how many
-    seconds that is waited for, C(targets), C(allowed_jobs), C(retention), C(metrics) by job, C(queries) with C(name),
-    C(query), and C(idle) for one that may have nothing to say: the reason.
+    seconds that is waited for, C(targets), C(allowed_jobs), C(retention), C(metrics) by
+    job, C(queries) with C(name), C(query), and C(idle) for one that may have nothing to say: the reason.
     """
     questions: list[Question] = [
         api.asked("targets up", lambda: _targets(api, options)),

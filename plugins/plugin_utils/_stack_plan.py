@@ -55,6 +55,7 @@ def host_plan(
     max_exposure: float,
 ) -> dict[str, Any]:
     """The options of M(koprogo.observability.stack_verify_host) for one host."""
+    components = components_of(host, groups, hostvars)
     units: list[dict[str, Any]] = [
         {
             "unit": component.unit,
@@ -62,21 +63,32 @@ def host_plan(
             "doors": _doors(component, host, groups, hostvars),
             "max_exposure": max_exposure,
         }
-        for component in components_of(host, groups, hostvars)
+        for component in components
     ]
     if host in groups.get("api", []):
         units.append({"unit": API_UNIT})
-    collected = any(unit["unit"] == "log-collector.service" for unit in units)
     return {
         "host": host,
         "units": units,
         "addresses": [address(host, hostvars[host])],
-        "logs": [
-            dict(log)
-            for log in logs
-            if collected and (not log.get("group") or host in groups.get(log["group"], []))
-        ],
+        "logs": _logs(host, groups, hostvars, logs),
     }
+
+
+def _logs(
+    host: str, groups: Groups, hostvars: HostVars, logs: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The logs of one host that are collected: those given, and each unit's own in the journal."""
+    components = components_of(host, groups, hostvars)
+    if not any(component.name == "log_collector" for component in components):
+        return []
+    given = [
+        dict(log) for log in logs if not log.get("group") or host in groups.get(log["group"], [])
+    ]
+    if not setting(hostvars[host], "log_collector", "journal"):
+        return [log for log in given if log["kind"] not in ("journal", "auth")]
+    # The collector gives a unit's lines the name of its component as their job.
+    return given + [{"job": c.name, "kind": "unit", "path": c.unit} for c in components]
 
 
 def _targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]:

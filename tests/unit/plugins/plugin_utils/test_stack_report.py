@@ -63,7 +63,10 @@ def test_the_api_host_of_three() -> None:
     assert units["prometheus-exporter-exporter.service"]["doors"] == [9002]
     assert units["prometheus-node-exporter.service"]["doors"] == []
     assert "prometheus.service" not in units
-    assert [log["job"] for log in plan["logs"]] == ["koprogo-api", "system"]
+    assert [log["job"] for log in plan["logs"][:2]] == ["koprogo-api", "system"]
+    assert {"job": "node_exporter", "kind": "unit", "path": "prometheus-node-exporter.service"} in (
+        plan["logs"]
+    )
     assert plan["addresses"] == ["192.0.2.1"]
 
 
@@ -86,6 +89,8 @@ def test_only_monitoring_hosts_of_a_cluster_have_gossip_and_a_door_for_logs() ->
 def test_no_log_is_marked_where_nothing_collects_it() -> None:
     plan = host_plan("api1", THREE, hostvars(THREE, koprogo_omit=["log_collector"]), LOGS, 2.0)
     assert plan["logs"] == []
+    plan = host_plan("api1", THREE, hostvars(THREE, log_collector_journal=False), LOGS, 2.0)
+    assert [log["job"] for log in plan["logs"]] == ["koprogo-api"]
 
 
 def test_questions_about_what_the_inventory_lacks_are_left_out() -> None:

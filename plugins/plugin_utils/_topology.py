@@ -138,6 +138,22 @@ def gateway_modules(host: str, groups: Groups, hostvars: HostVars) -> dict[str, 
     }
 
 
+# The SQL exporter puts "sql_" before every name, and labels that say how it asked.
+_JOB_OPTIONS: dict[str, dict[str, Any]] = {
+    "koprogo-business": {
+        "metric_relabel_configs": [
+            {
+                "source_labels": ["__name__"],
+                "regex": "sql_(koprogo_.+)",
+                "target_label": "__name__",
+                "replacement": "$1",
+            },
+            {"action": "labeldrop", "regex": "col|driver|sql_job|user"},
+        ]
+    }
+}
+
+
 def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
     labels = {"instance": host, "host": host}
     if deployment := hostvars[host].get("koprogo_deployment"):
@@ -242,7 +258,10 @@ def scrape_jobs(prometheus_host: str, groups: Groups, hostvars: HostVars) -> lis
                 }
             )
     jobs |= _probe_jobs(prometheus_host, groups, hostvars)
-    return [{"job_name": job, "static_configs": configs} for job, configs in sorted(jobs.items())]
+    return [
+        {"job_name": job, "static_configs": configs, **_JOB_OPTIONS.get(job, {})}
+        for job, configs in sorted(jobs.items())
+    ]
 
 
 def expected_targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]:

@@ -23,26 +23,34 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack impor
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api, seconds
 
-__all__ = ["prometheus_questions"]
+__all__ = ["fresh_question", "prometheus_questions"]
 
 _DAY = 86_400
 _LONGEST_AGE = 100 * 365 * _DAY
 
 
-def _problem(state: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """What is wrong with a target, or nothing.
+def fresh_question(api: Api, options: Mapping[str, Any]) -> Question:
+    """Whether every target was scraped since the questions began: older data says nothing about now.
 
-    A health from before the questions began says nothing about now, so a fresh scrape is waited
-    for, except where targets are scraped so rarely that the wait would be in vain.
+    options: C(since), a Unix time in seconds, and C(wait), for how many seconds this is asked.
+    Targets that are scraped less often than that are not waited for.
     """
-    if state["health"] != "up":
-        return f"is {state['health']}: {state.get('lastError') or 'not scraped yet'}"
-    since, wait = float(options.get("since", 0)), float(options.get("wait", 0))
-    if since and seconds(str(state.get("scrapeInterval", ""))) < wait:
-        scraped = datetime.fromisoformat(state["lastScrape"])
-        if scraped.timestamp() < since:
-            return f"wasn't scraped since {scraped:%H:%M:%S}"
-    return ""
+
+    def ask() -> list[Check]:
+        old = []
+        for target in api.data("/api/v1/targets", state="active")["activeTargets"]:
+            if seconds(str(target.get("scrapeInterval", ""))) >= float(options["wait"]):
+                continue
+            scraped = datetime.fromisoformat(target["lastScrape"])
+            if scraped.timestamp() < float(options["since"]):
+                labels = target["labels"]
+                old.append(f"{labels.get('job')} of {labels.get('instance')}")
+        if old:
+            evidence = f"no scrape since this verification began: {listed(old)}"
+            return [failed("targets scraped", api.where, evidence, api.look)]
+        return []
+
+    return api.asked("targets scraped", ask)
 
 
 def _targets(api: Api, options: Mapping[str, Any]) -> list[Check]:
@@ -63,9 +71,10 @@ def _targets(api: Api, options: Mapping[str, Any]) -> list[Check]:
             evidence = f"{job} of {instance} is a target, the inventory doesn't ask for it"
             look = "grep -n -B3 -A8 static_configs /etc/koprogo/prometheus/prometheus.yml"
             checks.append(failed(name, api.where, evidence, look))
-        elif problem := _problem(state, options):
+        elif state["health"] != "up":
             unit = wanted.get((job, instance), "")
-            evidence = f"{job} of {instance} {problem}"
+            error = state.get("lastError") or "not scraped yet"
+            evidence = f"{job} of {instance} is {state['health']}: {error}"
             if ours and unit:
                 evidence += "" if instance == api.where else f" (as {api.where} sees it)"
                 checks.append(failed(name, instance, evidence, f"systemctl status {unit}"))
@@ -172,9 +181,25 @@ def _metrics(api: Api, expected: Mapping[str, Iterable[str]]) -> list[Check]:
     return checks
 
 
+def _shown(row: Mapping[str, Any]) -> str:
+    """A sample as PromQL writes it, without the labels that every series has."""
+    labels = {k: v for k, v in row["metric"].items() if k not in ("__name__", "deployment", "host")}
+    name = row["metric"].get("__name__", "")
+    pairs = ", ".join(f'{k}="{v}"' for k, v in sorted(labels.items()))
+    return f"{name}{{{pairs}}} is {row['value'][1]}"
+
+
 def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
     check, query = f"PromQL: {entry['name']}", entry["query"]
     rows = api.data("/api/v1/query", query=query)["result"]
+    if entry.get("empty"):
+        if not rows:
+            return [passed(check, api.where, f"nothing has {query}")]
+        look = api.curl("/api/v1/query", query=query)
+        return [
+            failed(check, row["metric"].get("instance", api.where), _shown(row), look)
+            for row in rows
+        ]
     values = [row["value"][1] for row in rows]
     usable = [value for value in values if value != "NaN"]
     if usable:
@@ -190,9 +215,9 @@ def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
 def prometheus_questions(api: Api, options: Mapping[str, Any]) -> list[Question]:
     """All questions to Prometheus.
 
-    options: C(since), the Unix time after which targets must have been scraped, C(wait), how many
-    seconds that is waited for, C(targets), C(allowed_jobs), C(retention), C(metrics) by
-    job, C(queries) with C(name), C(query), and C(idle) for one that may have nothing to say: the reason.
+    options: C(targets), C(allowed_jobs), C(retention), C(metrics) by job, C(queries) with C(name),
+    C(query), C(empty) for one that finds what is wrong, and C(idle) for one that may have nothing to
+    say: the reason.
     """
     questions: list[Question] = [
         api.asked("targets up", lambda: _targets(api, options)),

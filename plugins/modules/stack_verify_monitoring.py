@@ -20,11 +20,14 @@ description:
   - A finding is a check in the result, never a failure of the task.
 options:
   timeout:
-    description: Seconds after which a failed check stays failed.
+    description: >-
+      Seconds after which a failed check stays failed. Targets that are scraped less often are not waited for.
     type: float
     default: 45
   promql:
-    description: Queries that must have data, each with C(name), C(query), and optionally C(job) and C(idle).
+    description: >-
+      Queries that must have data, each with C(name), C(query), and optionally C(job), C(idle), and
+      C(empty) for one that must have none.
     type: list
     elements: dict
     default: []
@@ -126,12 +129,16 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack_loki 
     loki_questions,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_prometheus import (
+    fresh_question,
     prometheus_questions,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_services import (
     alertmanager_questions,
     grafana_questions,
 )
+
+# Log lines are on their way for this long even when the targets took the rest of the time.
+_LEAST = 15.0
 
 
 def credentials(user: str, password: str | None) -> dict[str, str] | None:
@@ -142,18 +149,22 @@ def credentials(user: str, password: str | None) -> dict[str, str] | None:
     return {"Authorization": f"Basic {token}"}
 
 
+def fresh(params: dict[str, Any]) -> list[Question]:
+    """What has to be waited for before anything else is asked."""
+    options = params["prometheus"]
+    if not options:
+        return []
+    api = Api(url=options["url"], unit=options["unit"], where=params["host"])
+    return [fresh_question(api, {"since": time.time(), "wait": params["timeout"]})]
+
+
 def questions(params: dict[str, Any]) -> list[Question]:
     """All questions to the daemons that are to run on this host."""
     host = params["host"]
     every: list[Question] = []
     if options := params["prometheus"]:
         api = Api(url=options["url"], unit=options["unit"], where=host)
-        more = {
-            "queries": params["promql"],
-            "metrics": params["metrics"],
-            "since": time.time(),
-            "wait": params["timeout"],
-        }
+        more = {"queries": params["promql"], "metrics": params["metrics"]}
         every += prometheus_questions(api, options | more)
     if options := params["loki"]:
         api = Api(url=options["url"], unit=options["unit"], where=host)
@@ -189,7 +200,9 @@ def main() -> None:
     )
     started = time.monotonic()
     try:
-        checks = ask_until(questions(module.params), timeout=module.params["timeout"])
+        checks = ask_until(fresh(module.params), timeout=module.params["timeout"])
+        left = module.params["timeout"] - (time.monotonic() - started)
+        checks += ask_until(questions(module.params), timeout=max(left, _LEAST))
     except KoprogoError as error:
         module.fail_json(**error.as_result())
     module.exit_json(

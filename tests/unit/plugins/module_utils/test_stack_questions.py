@@ -30,6 +30,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack_loki 
     yaml_scalars,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_prometheus import (
+    fresh_question,
     prometheus_questions,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_services import (
@@ -134,9 +135,23 @@ def test_targets_that_differ_are_named(
 def test_an_old_health_says_nothing(scraped: str, interval: str, result: str) -> None:
     since = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
     targets = [{**one, "lastScrape": scraped, "scrapeInterval": interval} for one in BOTH]
-    options = {**OPTIONS, "since": since, "wait": 45}
-    checks = found(ask(prometheus_questions(prometheus(targets), options)), "targets up")
-    assert {c.result for c in checks} == {result}
+    question = fresh_question(prometheus(targets), {"since": since, "wait": 45})
+    assert [c.result for c in question()] == ([] if result == "passed" else ["failed"])
+
+
+def test_what_must_not_be_there_is_named() -> None:
+    options = {**OPTIONS, "queries": [{"name": "q", "query": "up == 0", "empty": True}]}
+    page = vector("0", __name__="probe_success", instance="api1", job="health", host="api1")
+
+    def answer(asked: dict[str, str]) -> Any:
+        return page if asked["query"] == "up == 0" else vector()
+
+    checks = ask(prometheus_questions(prometheus(BOTH, pages={"/api/v1/query": answer}), options))
+    seen = found(checks, "PromQL: q")
+    assert [(c.result, c.where) for c in seen] == [("failed", "api1")]
+    assert seen[0].evidence == 'probe_success{instance="api1", job="health"} is 0'
+    checks = ask(prometheus_questions(prometheus(BOTH, pages={"/api/v1/query": vector()}), options))
+    assert [c.result for c in found(checks, "PromQL: q")] == ["passed"]
 
 
 def test_expected_targets_and_own_jobs_pass() -> None:

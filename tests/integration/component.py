@@ -1,0 +1,109 @@
+"""Tasks of the component modules on all hosts of their scenario at once, with each result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.play import ROOT
+
+__all__ = [
+    "HOSTS",
+    "Archive",
+    "Task",
+    "all_changed",
+    "each",
+    "install",
+    "on_hosts",
+    "service",
+    "shell",
+    "verify",
+]
+
+HOSTS = ("component-box12", "component-box13")
+Task = dict[str, Any]
+Results = dict[str, list[dict[str, Any]]]
+
+
+def install(**options: Any) -> Task:
+    """A task with component_install."""
+    return {"koprogo.observability.component_install": options}
+
+
+def service(unit: str, **options: Any) -> Task:
+    """A task with component_service."""
+    return {"koprogo.observability.component_service": {"unit": unit, **options}}
+
+
+def verify(unit: str, **options: Any) -> Task:
+    """A task with component_verify."""
+    return {"koprogo.observability.component_verify": {"unit": unit, **options}}
+
+
+def shell(command: str) -> Task:
+    """Something that happens to the host between two tasks."""
+    return {"ansible.builtin.shell": {"cmd": f"set -e\n{command}"}}
+
+
+def on_hosts(*tasks: Task, check: bool = False) -> Results:
+    """Run tasks on both hosts, failures too; the result of each, in order."""
+    play = {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [
+            {"name": f"Task {n}", "ignore_errors": True, **task} for n, task in enumerate(tasks)
+        ],
+    }
+    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "tasks.json"
+    path.write_text(json.dumps([play]))
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    command = [program, "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(path)]
+    done = subprocess.run(
+        [*command, *(["--check"] if check else []), "--diff"],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    begin = done.stdout.find("{")
+    assert begin >= 0, done.stdout + done.stderr
+    plays = json.loads(done.stdout[begin:])["plays"]
+    results = {host: [task["hosts"][host] for task in plays[0]["tasks"]] for host in HOSTS}
+    for rows in results.values():
+        assert len(rows) == len(tasks)
+        for row in rows:
+            assert "Traceback" not in str(row), row
+            assert "warnings" not in row or row.get("failed") or check, row["warnings"]
+    return results
+
+
+def each(results: Results) -> Iterator[list[dict[str, Any]]]:
+    """The results host by host; names the host where a test fails."""
+    for host, rows in results.items():
+        print(host, json.dumps(rows, indent=1)[-6000:])  # noqa: T201 - shown if the test fails
+        yield rows
+
+
+def all_changed(rows: list[dict[str, Any]]) -> list[bool | str]:
+    """What each task said: changed, not changed, or failed."""
+    return ["failed" if row.get("failed") else bool(row["changed"]) for row in rows]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A release archive on the control node."""
+
+    path: str
+    sha256: str

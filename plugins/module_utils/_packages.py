@@ -21,7 +21,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._apt import 
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._outcome import Outcome
-from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
+from ansible_collections.koprogo.observability.plugins.module_utils._record import (
+    COMMON,
+    Places,
+    Record,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result
 
 __all__ = ["PackageSet", "Wanted", "parse_wanted"]
@@ -99,7 +103,28 @@ class PackageSet:
         outcome.facts["packages"] = installed
         if not check:
             self._record.requested = sorted(item.package for item in wanted)
+            self._take_over()
             self._record.save(self._places)
+
+    def _take_over(self) -> None:
+        """What the host's common transaction installed ahead of this component is this component's."""
+        if self._record.name == COMMON:
+            return
+        common = Record.load(COMMON, self._places)
+        mine = {
+            name: common.packages[name]
+            for name in self._record.requested
+            if name in common.packages
+        }
+        if not mine:
+            return
+        self._record.packages |= mine
+        self._record.dependencies = sorted({*self._record.dependencies, *common.dependencies})
+        # In this order: killed in between, two records name the package, and neither is lost.
+        self._record.save(self._places)
+        common.packages = {k: v for k, v in common.packages.items() if k not in mine}
+        common.requested = [name for name in common.requested if name not in mine]
+        common.save(self._places)
 
     def _adopt_pending(self, *, check: bool) -> None:
         """A run that was killed during its transaction installed these; they were not there before."""
@@ -238,7 +263,8 @@ class PackageSet:
         )
 
     def _option(self, suffix: str) -> str:
-        return f"{self._record.name.replace('-', '_')}_{suffix}"
+        role = "<role>" if self._record.name == COMMON else self._record.name.replace("-", "_")
+        return f"{role}_{suffix}"
 
     # Removal
 

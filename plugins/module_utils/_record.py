@@ -15,7 +15,10 @@ from pathlib import Path
 from ansible_collections.koprogo.observability.plugins.module_utils import _io
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import ConflictError
 
-__all__ = ["Places", "Record"]
+__all__ = ["COMMON", "Places", "Record"]
+
+#: The record of a host's one transaction for all components; they take over from it.
+COMMON = "packages"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ import yaml
 __all__ = [
     "API_PORT",
     "CATALOGUE",
+    "DOOR_ROLES",
     "Component",
     "role_argument_spec",
     "role_defaults",
@@ -106,6 +107,9 @@ CATALOGUE: tuple[Component, ...] = (
         vendor_repository=True,
     ),
 )
+
+#: Roles without a daemon of their own that build the doors between hosts.
+DOOR_ROLES = ("pki", "firewall")
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     API_PORT,
     CATALOGUE,
+    DOOR_ROLES,
     Component,
     role_vars,
     setting,
@@ -70,18 +71,21 @@ def components_of(host: str, groups: Groups, hostvars: HostVars) -> list[Compone
 
 
 def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
-    """The Debian packages of all components on C(host) for one common transaction, pins included.
+    """The Debian packages of all roles on C(host) for one common transaction.
 
-    Components from a vendor's repository are left to their own role.
+    What is pinned, or comes from a vendor's repository, is left to its own role.
     """
+    variables = hostvars[host]
+    roles = [c.name for c in components_of(host, groups, hostvars) if not c.vendor_repository]
+    if has_doors(groups):
+        roles += DOOR_ROLES
     packages: dict[str, None] = {}
-    for component in components_of(host, groups, hostvars):
-        method = setting(hostvars[host], component.name, "install")
-        pinned = setting(hostvars[host], component.name, "version")
-        if component.vendor_repository or pinned or method != "package":
-            continue
-        for package in role_vars(component.name).get(f"__{component.name}_packages", []):
-            packages[str(package)] = None
+    for role in roles:
+        own = setting(variables, role, "install") == "package" and not setting(
+            variables, role, "version"
+        )
+        for part in ("packages",) * own + ("requires",):
+            packages |= dict.fromkeys(role_vars(role).get(f"__{role}_{part}", []))
     return list(packages)
 
 

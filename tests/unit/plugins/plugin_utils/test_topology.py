@@ -110,6 +110,12 @@ def test_packages_of_a_host_are_those_of_its_components() -> None:
     assert len(packages) == len(set(packages))
 
 
+def test_what_a_role_needs_beside_its_program_comes_with_the_common_transaction() -> None:
+    assert "rsyslog" in topology.packages_of("db1", FLEET, hostvars(FLEET))
+    assert "nftables" in topology.packages_of("db1", FLEET, hostvars(FLEET))
+    assert "nftables" not in topology.packages_of("box", SINGLE, hostvars(SINGLE))
+
+
 @pytest.mark.parametrize(
     "variables",
     [

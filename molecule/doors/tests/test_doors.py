@@ -9,7 +9,7 @@ import pytest
 from tests.integration.boxes import Box, make_authority
 
 SSH = 22
-FOREIGN_TABLE = "table inet mine { chain input { type filter hook input priority 0; } }"
+FOREIGN_TABLE = "add table inet mine"
 
 
 def test_a_monitoring_host_scrapes_through_the_door(mon: Box, db: Box) -> None:

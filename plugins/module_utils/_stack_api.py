@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,3 +101,7 @@ class Api:
         """The command that asks the same by hand."""
         fields = "".join(f" --data-urlencode '{k}={v}'" for k, v in parameters.items())
         return f"curl -sG {self.url}{path}{fields}"
+
+    def promtool(self, query: str) -> str:
+        """The command that makes a PromQL query by hand, with the tool that Prometheus brings."""
+        return f"promtool query instant {self.url} {shlex.quote(query)}"

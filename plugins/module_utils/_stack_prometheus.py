@@ -172,9 +172,7 @@ def _metrics(api: Api, expected: Mapping[str, Iterable[str]]) -> list[Check]:
         check = f"metrics of {job}"
         if missing:
             evidence = f"no sample of {listed(missing)}"
-            checks.append(
-                failed(check, api.where, evidence, api.curl("/api/v1/query", query=query))
-            )
+            checks.append(failed(check, api.where, evidence, api.promtool(query)))
         else:
             series = sum(found.values())
             checks.append(passed(check, api.where, f"all {len(found)} names, {series} series"))
@@ -195,7 +193,7 @@ def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
     if entry.get("empty"):
         if not rows:
             return [passed(check, api.where, f"nothing has {query}")]
-        look = api.curl("/api/v1/query", query=query)
+        look = api.promtool(query)
         return [
             failed(check, row["metric"].get("instance", api.where), _shown(row), look)
             for row in rows
@@ -207,9 +205,7 @@ def _query(api: Api, entry: Mapping[str, str]) -> list[Check]:
     if entry.get("idle"):
         return [skipped(check, api.where, entry["idle"])]
     evidence = "only NaN" if values else "no data"
-    return [
-        failed(check, api.where, f"{evidence}: {query}", api.curl("/api/v1/query", query=query))
-    ]
+    return [failed(check, api.where, f"{evidence}: {query}", api.promtool(query))]
 
 
 def prometheus_questions(api: Api, options: Mapping[str, Any]) -> list[Question]:

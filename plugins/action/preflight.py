@@ -13,7 +13,10 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import Component
-from ansible_collections.koprogo.observability.plugins.plugin_utils._options import option_errors
+from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
+    missing_errors,
+    option_errors,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
     components_of,
     inventory_errors,
@@ -40,7 +43,9 @@ class ActionModule(ActionBase):
                 variables[name] = self._templar.template(task_vars[name])
             except AnsibleError as error:
                 errors.append(f"{name}: expected a value that can be templated, found: {error}")
-        return errors + option_errors(component.name, variables)
+        return (
+            errors + option_errors(component.name, variables) + missing_errors(component, variables)
+        )
 
     @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:

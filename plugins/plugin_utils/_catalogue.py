@@ -44,6 +44,7 @@ class Component:
     groups: the inventory groups it runs in; empty means every host.
     job: its scrape job, empty for a component without metrics.
     between_hosts: needed only where there is more than one host.
+    needs: options without which it can't run.
     vendor_repository: its package isn't in Debian, so the common package transaction leaves it out.
     """
 
@@ -54,6 +55,7 @@ class Component:
     metrics_path: str = "/metrics"
     between_hosts: bool = False
     vendor_repository: bool = False
+    needs: tuple[str, ...] = ()
 
 
 CATALOGUE: tuple[Component, ...] = (
@@ -105,6 +107,7 @@ CATALOGUE: tuple[Component, ...] = (
         groups=("monitoring",),
         job="grafana",
         vendor_repository=True,
+        needs=("admin_password",),
     ),
 )
 

@@ -16,11 +16,13 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
+    Component,
     role_argument_spec,
+    setting,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import format_error
 
-__all__ = ["option_errors"]
+__all__ = ["missing_errors", "option_errors"]
 
 
 def _unknown(role: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -35,6 +37,23 @@ def _unknown(role: str, names: Iterable[str], known: Iterable[str]) -> list[str]
 
 def _blamed(name: str, messages: Iterable[str]) -> bool:
     return any(name in message for message in messages)
+
+
+def missing_errors(component: Component, variables: Mapping[str, Any]) -> list[str]:
+    """One sentence for each option that the component can't do without and that is empty."""
+    role = component.name
+    errors = [
+        f"{role}_{option}: expected a value, found nothing"
+        for option in component.needs
+        if not setting(variables, role, option)
+    ]
+    if setting(variables, role, "install") == "archive":
+        errors += [
+            f"{role}_{option}: expected a value because {role}_install is archive, found nothing"
+            for option in ("archive", "archive_sha256")
+            if not setting(variables, role, option)
+        ]
+    return errors
 
 
 def option_errors(role: str, variables: Mapping[str, Any]) -> list[str]:

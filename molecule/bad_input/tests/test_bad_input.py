@@ -49,9 +49,11 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
         ({"prometheus_retention": "forever"}, ["prometheus_retention", "duration", "'forever'"]),
         ({"loki_retention": "1h"}, ["loki_retention", "at least 1d", "'1h'"]),
         ({"prometheus_retention_size": "big"}, ["prometheus_retention_size", "size", "'big'"]),
-        ({"grafana_install": "pip"}, ["grafana_install", "package", "pip"]),
+        ({"loki_install": "pip"}, ["loki_install", "package", "pip"]),
         ({"loki_archive_sha256": "abc"}, ["loki_archive_sha256", "64", "'abc'"]),
         ({"prometheus_port": 9093}, ["prometheus_port", "alertmanager_port", "9093"]),
+        ({"koprogo_omit": []}, ["grafana_admin_password: expected a value, found nothing"]),
+        ({"loki_archive_sha256": ""}, ["loki_archive_sha256: expected a value", "loki_install"]),
     ],
 )
 def test_a_bad_option_is_named(variables: dict[str, object], expected: list[str]) -> None:

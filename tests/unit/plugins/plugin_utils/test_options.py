@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.koprogo.observability.plugins.plugin_utils._options import option_errors
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import CATALOGUE
+from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
+    missing_errors,
+    option_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,23 @@ def test_bad_options_are_named(variables: dict[str, Any], words: list[str]) -> N
 def test_all_errors_come_at_once() -> None:
     bad = {"prometheus_port": "web", "prometheus_retention": "forever", "prometheus_zzz": 1}
     assert len(option_errors("prometheus", bad)) == 3
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "missing"),
+    [
+        ("grafana", {}, ["grafana_admin_password"]),
+        ("grafana", {"grafana_admin_password": "x"}, []),
+        (
+            "prometheus",
+            {"prometheus_install": "archive"},
+            ["prometheus_archive", "prometheus_archive_sha256"],
+        ),
+        ("prometheus", {}, []),
+    ],
+)
+def test_what_a_component_cannot_do_without(
+    role: str, variables: dict[str, Any], missing: list[str]
+) -> None:
+    (component,) = (c for c in CATALOGUE if c.name == role)
+    assert [error.split(":")[0] for error in missing_errors(component, variables)] == missing

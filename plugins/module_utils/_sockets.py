@@ -85,8 +85,8 @@ class SocketTable:
             found |= {socket for inode, socket in tables[namespace] if inode in inodes}
         return sorted(found)
 
-    def holder(self, wanted: Socket) -> str:
-        """Return name and pid of the process that serves a port, empty if none does."""
+    def holder(self, wanted: Socket, *, but: Iterable[int] = ()) -> str:
+        """Return name and pid of the other process that serves a port, empty if there is none."""
         clashing = {
             inode
             for inode, socket in self._table("self")
@@ -94,6 +94,8 @@ class SocketTable:
             and (socket.address == wanted.address or "*" in (socket.address, wanted.address))
         }
         if not clashing:
+            return ""
+        if any(clashing & self._inodes(pid) for pid in but):
             return ""
         for name in _io.list_directory(self._proc):
             if name.isdigit() and clashing & self._inodes(int(name)):

@@ -169,7 +169,7 @@ class Verifier:
         if self._wanted.listen_any:
             return
         self._found.problems += [
-            f"expected it to listen on {item}{self._holder(item)}" for item in missing
+            f"expected it to listen on {item}{self._holder(item, pids)}" for item in missing
         ]
         self._found.problems += [f"it listens on {item}, which is not expected" for item in extra]
 
@@ -185,9 +185,9 @@ class Verifier:
         extra = rows("tcp", tcp - self._tcp) + rows("udp", udp - self._udp)
         return sorted(missing), sorted(extra)
 
-    def _holder(self, wanted: Socket) -> str:
+    def _holder(self, wanted: Socket, pids: list[int]) -> str:
         """Name the process that has taken a port; asked only when something is wrong."""
-        holder = self._sockets.holder(wanted)
+        holder = self._sockets.holder(wanted, but=pids)
         return f", but {holder} has that port" if holder else ""
 
     # Exposure

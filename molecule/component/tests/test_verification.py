@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import testinfra
 
 from tests.integration.component import all_changed, each, on_hosts, service, shell, verify
@@ -93,31 +92,38 @@ def test_in_check_mode_a_finding_is_a_warning() -> None:
         assert "expected it to listen on 127.0.0.1:9101" in results[0]["warnings"][0]
 
 
-@pytest.mark.parametrize(
-    ("serves", "options", "finding"),
-    [
-        (["tcp,127.0.0.1,7001"], {"listen": ["127.0.0.1:7001"]}, ""),
-        (["tcp,::1,7001"], {"listen": ["[::1]:7001"]}, ""),
-        (["tcp,0.0.0.0,7001"], {"listen": ["127.0.0.1:7001"]}, "it listens on *:7001"),
-        (["tcp,::,7001"], {"listen": ["*:7001"]}, ""),
-        (["udp,127.0.0.1,7001"], {"listen_udp": ["127.0.0.1:7001"]}, ""),
-        (["udp,0.0.0.0,7001"], {}, "it listens on *:7001/udp"),
-        ([], {"listen": ["127.0.0.1:9100"]}, "127.0.0.1:9100, but prometheus-node (pid"),
-    ],
-    ids=["loopback", "loopback6", "wide", "dual", "udp", "unexpected udp", "taken"],
-)
-def test_sockets(serves: list[str], options: dict[str, list[str]], finding: str) -> None:
+# What a service binds, what is expected of it, what is found.
+CASES: list[tuple[str, dict[str, list[str]], str]] = [
+    ("tcp,127.0.0.1,7001", {"listen": ["127.0.0.1:7001"]}, ""),
+    ("tcp,127.0.0.1,7002 tcp,127.0.0.1,7003", {"listen": ["127.0.0.1:7003", "127.0.0.1:7002"]}, ""),
+    ("tcp,0.0.0.0,7004", {"listen": ["127.0.0.1:7004"]}, "it listens on *:7004"),
+    ("tcp,0.0.0.0,7005", {"listen": ["*:7005"]}, ""),
+    ("udp,127.0.0.1,7006", {"listen_udp": ["127.0.0.1:7006"]}, ""),
+    ("udp,0.0.0.0,7007", {}, "it listens on *:7007/udp"),
+    ("", {"listen": ["127.0.0.1:9100"]}, "127.0.0.1:9100, but prometheus-node (pid"),
+]
+
+
+def test_sockets() -> None:
     code = {"ansible.builtin.copy": {"content": SERVER, "dest": "/srv/serve.py", "mode": "0644"}}
-    start = f"systemd-run --unit lab-serve python3 /srv/serve.py {' '.join(serves)}"
+    units = range(len(CASES))
+    start = "".join(
+        f"systemd-run --collect --unit lab-serve{n} python3 /srv/serve.py {CASES[n][0]};"
+        for n in units
+    )
     rows = on_hosts(
         code,
         shell(start),
-        verify("lab-serve.service", enabled=False, listen_timeout=3, **options),
-        shell("systemctl stop lab-serve"),
+        *(
+            verify(f"lab-serve{n}.service", enabled=False, listen_timeout=3, **CASES[n][1])
+            for n in units
+        ),
+        shell("systemctl stop 'lab-serve*'"),
     )
     for results in each(rows):
-        if finding:
-            assert results[2]["failed"]
-            assert finding in results[2]["msg"].splitlines()[0]
-        else:
-            assert not results[2].get("failed"), results[2]["msg"]
+        for case, result in zip(CASES, results[2:-1], strict=True):
+            if case[2]:
+                assert result["failed"]
+                assert case[2] in result["msg"].splitlines()[0]
+            else:
+                assert not result.get("failed"), result["msg"]

@@ -80,6 +80,7 @@ def test_who_holds_a_port() -> None:
     with opened(socket.SOCK_STREAM, "0.0.0.0") as (_, port):
         wanted = Socket(protocol="tcp", address="127.0.0.1", port=port)
         assert f"(pid {ME})" in table.holder(wanted)
+        assert table.holder(wanted, but=[ME]) == ""
         assert table.holder(Socket(protocol="udp", address="127.0.0.1", port=port)) == ""
     assert table.holder(wanted) == ""
 

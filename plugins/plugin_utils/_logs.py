@@ -147,6 +147,8 @@ def file_receiver(
     }
     if source.get("line_start"):
         receiver["multiline"] = {"line_start_pattern": _literal(source["line_start"])}
+        # Else the last entry of a file would keep its line end.
+        receiver["preserve_trailing_whitespaces"] = False
     receiver["operators"] = [
         {
             "type": "regex_parser",

@@ -49,6 +49,7 @@ __all__ = [
     "remove_file",
     "remove_tree",
     "scan",
+    "set_changed_at",
     "set_owner_and_mode",
     "sha256",
     "sync_directory",
@@ -67,7 +68,8 @@ class Entry:
     """A directory entry, itself and not what a link points to.
 
     ``kind`` is one of file, directory, link, other; ``mode`` holds the permission bits;
-    ``size`` is in bytes; ``digest`` is the sha256 of a file that was scanned with contents.
+    ``size`` is in bytes; ``changed_at`` is the modification time in nanoseconds; ``digest`` is the
+    sha256 of a file that was scanned with contents.
     """
 
     kind: str
@@ -76,6 +78,7 @@ class Entry:
     gid: int
     size: int = 0
     inode: int = 0
+    changed_at: int = 0
     target: str = ""
     digest: str = ""
 
@@ -186,6 +189,7 @@ def _entry(info: os.stat_result, *, target: str = "") -> Entry:
         gid=info.st_gid,
         size=info.st_size,
         inode=info.st_ino,
+        changed_at=info.st_mtime_ns,
         target=target,
     )
 
@@ -336,6 +340,11 @@ def remove_tree(path: str) -> bool:
                 os.rmdir(name, dir_fd=descriptor)
     os.rmdir(path)
     return True
+
+
+def set_changed_at(path: str, nanoseconds: int) -> None:
+    """Set the modification time of a file."""
+    os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
 
 
 def sync_file(path: str) -> None:

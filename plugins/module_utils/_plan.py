@@ -170,9 +170,7 @@ def make_plan(
     actions += [snapshot.manifest.files[path].on_change for path in removed]
     links = _plan_links(request, store)
     touched = {*added, *changed, *removed}
-    by_path = {wanted.path: wanted.on_change for wanted in request.files}
-    for link in links.touched():
-        actions.append(by_path.get(links.wanted.get(link, ""), "restart"))
+    actions += [_link_action(link, request, links, snapshot.manifest) for link in links.touched()]
     return Plan(
         added=tuple(added),
         changed=(*changed, *adopted),
@@ -183,6 +181,15 @@ def make_plan(
         action=strongest(*actions),
         daemon_reload=_needs_daemon_reload(request.links, links, touched, systemd),
     )
+
+
+def _link_action(link: str, request: Request, links: Links, manifest: Manifest) -> str:
+    """Whom a link concerns: whoever its file concerns, now or before."""
+    by_path = {wanted.path: wanted.on_change for wanted in request.files}
+    by_path |= {
+        path: file.on_change for path, file in manifest.files.items() if path not in by_path
+    }
+    return by_path.get(links.wanted.get(link) or manifest.links.get(link, ""), "restart")
 
 
 def differs(wanted: WantedFile, entry: _io.Entry, owners: Owners) -> bool:

@@ -56,6 +56,7 @@ def bytes_needed(request: Request) -> int:
 def stage(
     request: Request,
     plan: Plan,
+    snapshot: Snapshot,
     owners: Owners,
     manifest: Manifest,
     *,
@@ -66,8 +67,15 @@ def stage(
     """Write the set into ``folder``, carrying foreign files over from ``source``.
 
     The directories belong to root alone until everything is in place, so nobody can slip
-    something under the writer. With ``durable`` the set survives a power failure.
+    something under the writer. A file whose content stays keeps its time of modification. With
+    ``durable`` the set survives a power failure.
     """
+    unchanged = {
+        wanted.path: entry.changed_at
+        for wanted in request.files
+        if (entry := snapshot.entries.get(wanted.path)) is not None
+        and entry.digest == _io.sha256(wanted.data)
+    }
     _io.make_directory(folder, mode=0o700)
     foreign_directories = {
         path: entry for path, entry in plan.foreign.items() if entry.kind == "directory"
@@ -83,6 +91,9 @@ def stage(
             uid=owners.uid(wanted.owner),
             gid=owners.gid(wanted.group),
         )
+        # systemd takes a newer drop-in for a changed one.
+        if (changed_at := unchanged.get(wanted.path)) is not None:
+            _io.set_changed_at(f"{folder}/{wanted.path}", changed_at)
     _carry(plan.foreign, source=source, folder=folder)
     _io.create_file(f"{folder}/{MANIFEST}", manifest.dump(), mode=0o600)
     uid, gid = owners.uid(request.owner), owners.gid(request.group)
@@ -184,17 +195,30 @@ def _refusal(request: Request, result: Result, shown: str, folder: str, final: s
 
 
 def _offending_lines(request: Request, output: str, final: str) -> Iterable[str]:
-    """Quote the lines that a checker's message names, unless their file is secret."""
+    """Quote the lines that a checker's message names, unless their file is secret.
+
+    Parsers often stop one line too late, so the line before is quoted as well.
+    """
     mask = request.masker().text
-    for wanted in request.files:
-        names = (f"{final}/{wanted.path}", posixpath.basename(wanted.path))
-        if wanted.secret or not any(name in output for name in names):
+    names = {
+        name: wanted
+        for wanted in request.files
+        for name in (f"{final}/{wanted.path}", posixpath.basename(wanted.path))
+    }
+    mentioned = {wanted.path for name, wanted in names.items() if name in output}
+    for said in dict.fromkeys(output.splitlines()):
+        numbers = re.findall(r"\bline:? (\d+)|[\w.]:(\d+)(?::\d+)?\b", said)
+        # The longest name first: "up.yml" is also the end of "rules/up.yml".
+        named = [names[name] for name in sorted(names, key=len, reverse=True) if name in said]
+        if not named and len(mentioned) == 1:
+            named = [wanted for wanted in request.files if wanted.path in mentioned]
+        if not numbers or not named or named[0].secret:
             continue
-        text = wanted.data.decode("utf-8", "replace").splitlines()
-        found = re.findall(r"\bline (\d+)|" + re.escape(names[1]) + r"['\"]?:(\d+)", output)
-        for number in dict.fromkeys(int(one or other) for one, other in found):
+        text = named[0].data.decode("utf-8", "replace").splitlines()
+        last = int(numbers[0][0] or numbers[0][1])
+        for number in (last - 1, last):
             if 0 < number <= len(text):
-                yield mask(f"{wanted.path}:{number}: {text[number - 1].rstrip()}")
+                yield mask(f"{named[0].path}:{number}: {text[number - 1].rstrip()}")
 
 
 def _evidence(result: Result, folder: str, final: str) -> dict[str, object]:

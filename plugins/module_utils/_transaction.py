@@ -237,6 +237,7 @@ class Transaction:
                 stage(
                     request,
                     plan,
+                    snapshot,
                     self._owners,
                     manifest,
                     source=store.folder(snapshot.active or ""),

@@ -28,54 +28,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._transaction
 from ansible_collections.koprogo.observability.plugins.module_utils._transaction_report import (
     Report,
 )
+from tests.integration.steps import Steps
 
 UNIT = "demo.service"
+# A test has no power failures, and thousands of runs.
+NO_SYNC = frozenset({"fsync"})
 RESTARTING = ("b.yml", "bad.yml", "z.yml", "unit.conf")
-# Every call of the file layer that changes something on the disk.
-STEPS = frozenset(
-    {
-        "chmod",
-        "chown",
-        "fchmod",
-        "fchown",
-        "fsync",
-        "link",
-        "mkdir",
-        "rename",
-        "rmdir",
-        "symlink",
-        "unlink",
-        "write",
-    }
-)
-
-
-class Steps:
-    """Stands for the file layer's ``os``: calls ``before`` ahead of every changing call."""
-
-    def __init__(self, before: Callable[[str], None]) -> None:
-        self.before = before
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
-        if name == "open":
-            return self._open
-        if name not in STEPS:
-            return real
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            self.before(name)
-            # A test has no power failures, and thousands of runs.
-            return None if name == "fsync" else real(*args, **kwargs)
-
-        return step
-
-    def _open(self, path: str, flags: int, *args: Any, **kwargs: Any) -> int:
-        if flags & os.O_CREAT:
-            self.before("open")
-        return os.open(path, flags, *args, **kwargs)
-
-
 class FakeSystemd:
     """Remembers, in a file that outlives the process, what the daemon loaded."""
 
@@ -198,7 +156,7 @@ class Host:
     ) -> Report:
         """Run one transaction, calling ``before`` ahead of each of its steps."""
         self.manager = FakeSystemd(self, before)
-        with mock.patch.object(_io, "os", Steps(before)):
+        with mock.patch.object(_io, "os", Steps(before, skip=NO_SYNC)):
             return Transaction(
                 request,
                 store=self.store,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lab import quality
 from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
+from lab.bench import bench
 from lab.demo import bring_down, bring_up, preparation
 from lab.engine import ensure_engine
 from lab.hosts import start_hosts
@@ -59,6 +60,11 @@ def _down(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(_options: argparse.Namespace) -> int:
+    bench()
+    return 0
+
+
 def _prepare(_options: argparse.Namespace) -> int:
     run_steps(preparation(), Clock())
     return 0
@@ -75,6 +81,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "up": ("start, provision and verify the demo", _up),
     "down": ("remove the demo", _down),
     "prepare": ("make all that the scenarios need", _prepare),
+    "bench": ("measure and write docs/benchmarks.md", _bench),
     "engine": ("find or start the container engine", lambda _: _simple(ensure_engine)),
     "venv": ("make .venv", lambda _: _simple(ensure_venv)),
     "images": ("make the images of the test hosts", _images),

@@ -23,6 +23,7 @@ __all__ = [
     "DEMO",
     "HOSTS",
     "LABEL",
+    "SYSTEMD_OPTIONS",
     "Host",
     "collision",
     "known_hosts",
@@ -40,6 +41,13 @@ DEMO = STATE / "demo"
 KEY = DEMO / "id_ed25519"
 KNOWN_HOSTS = DEMO / "known_hosts"
 USER = "debian"
+
+# What systemd needs in a container, on cgroup v1 and v2, short of a privileged one.
+SYSTEMD_OPTIONS = (
+    *("--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--cap-add=NET_RAW", "--cap-add=SYS_PTRACE"),
+    *("--security-opt=seccomp=unconfined", "--cgroupns=private", "--env=container=docker"),
+    *("--tmpfs=/run", "--tmpfs=/run/lock", "--stop-signal=SIGRTMIN+3"),
+)
 
 
 @dataclass(frozen=True)
@@ -149,12 +157,7 @@ def _state(container: str) -> str:
 def _create(host: Host) -> None:
     options = ["--detach", "--name", host.container, "--hostname", host.name, "--label", LABEL]
     options += ["--network", _NETWORK, "--ip", host.address]
-    # What systemd needs, on cgroup v1 and v2, short of a privileged container.
-    for capability in ("SYS_ADMIN", "NET_ADMIN", "NET_RAW", "SYS_PTRACE"):
-        options += ["--cap-add", capability]
-    options += ["--security-opt", "seccomp=unconfined", "--cgroupns=private"]
-    options += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--stop-signal", "SIGRTMIN+3"]
-    output(["docker", "run", *options, image_of(host.release), "/sbin/init"])
+    output(["docker", "run", *options, *SYSTEMD_OPTIONS, image_of(host.release), "/sbin/init"])
 
 
 def _wait_for_boot(host: Host) -> None:

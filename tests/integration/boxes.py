@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,16 +54,18 @@ class Box:
         return docker("inspect", "--format", template, self.name).split()[0]
 
     @contextlib.contextmanager
-    def scraping(self, address: str, seconds: float) -> Iterator[dict[str, Any]]:
+    def scraping(self, address: str) -> Iterator[dict[str, Any]]:
         """A scrape every 0.2 s in the background; the dictionary is filled when the block ends."""
         result: dict[str, Any] = {}
+        stop = f"/run/stop-scraping-{time.monotonic_ns()}"
         thread = threading.Thread(
-            target=lambda: result.update(self.ask("loop", address, seconds=seconds))
+            target=lambda: result.update(self.ask("loop", address, until=stop))
         )
         thread.start()
         try:
             yield result
         finally:
+            self.sh(f"touch {stop}")
             thread.join()
 
 

@@ -6,14 +6,16 @@ Prints one JSON document. Standard library only.
 from __future__ import annotations
 
 import argparse
-import asyncio
+import contextlib
 import http.client
 import json
+import select
 import socket
 import ssl
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 PKI = "/etc/koprogo/pki"
@@ -52,11 +54,11 @@ def scrape(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def loop(options: argparse.Namespace) -> dict[str, Any]:
-    """A scrape every so often until the time is up, each in a thread: a slow one delays no other."""
+    """A scrape every so often until a file appears, each in a thread: a slow one delays no other."""
     results: list[dict[str, Any]] = []
     threads = []
     end = time.monotonic() + options.seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and not Path(options.until).exists():
         thread = threading.Thread(target=lambda: results.append(scrape(options)))
         thread.start()
         threads.append(thread)
@@ -81,37 +83,40 @@ def knock(options: argparse.Namespace) -> dict[str, Any]:
     return {"outcome": "open"}
 
 
-async def _look(address: str, port: int, limit: asyncio.Semaphore, timeout: float) -> str:
-    async with limit:
-        try:
-            _reader, writer = await asyncio.wait_for(
-                asyncio.open_connection(address, port), timeout
-            )
-        except TimeoutError:
-            return "timeout"
-        except OSError:
-            return "refused"
-        writer.close()
-        return "open"
-
-
-async def _look_at_all(options: argparse.Namespace) -> dict[str, Any]:
-    limit = asyncio.Semaphore(400)
-    ports = range(1, 65_536)
-    found = await asyncio.gather(
-        *(_look(options.address, port, limit, options.timeout) for port in ports)
-    )
-    by_port = dict(zip(ports, found, strict=True))
-    return {
-        "counts": Counter(found),
-        "open": [port for port, state in by_port.items() if state == "open"],
-        "timeout": [port for port, state in by_port.items() if state == "timeout"],
-    }
+def _look(address: str, ports: range, timeout: float) -> dict[int, str]:
+    """Connect to many ports at once, on one thread; unanswered ones are left out."""
+    found: dict[int, str] = {}
+    with contextlib.ExitStack() as stack:
+        poll, waiting = select.poll(), {}
+        for port in ports:
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex((address, port))
+            poll.register(one, select.POLLOUT)
+            waiting[one.fileno()] = (one, port)
+        end = time.monotonic() + timeout
+        while waiting and time.monotonic() < end:
+            for descriptor, _event in poll.poll(100):
+                one, port = waiting.pop(descriptor)
+                poll.unregister(descriptor)
+                error = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                found[port] = "refused" if error else "open"
+    return found
 
 
 def scan(options: argparse.Namespace) -> dict[str, Any]:
-    """Every TCP port."""
-    return asyncio.run(_look_at_all(options))
+    """Every TCP port; one that doesn't answer is asked again by itself."""
+    found: dict[int, str] = {}
+    for first in range(1, 65_536, 500):
+        found |= _look(options.address, range(first, min(first + 500, 65_536)), options.timeout)
+    for port in set(range(1, 65_536)) - found.keys():
+        options.port = port
+        found[port] = knock(options)["outcome"]
+    return {
+        "counts": Counter(found.values()),
+        "open": sorted(port for port, state in found.items() if state == "open"),
+        "timeout": sorted(port for port, state in found.items() if state == "timeout"),
+    }
 
 
 def main() -> None:
@@ -126,7 +131,8 @@ def main() -> None:
     parser.add_argument("--key", default="/var/lib/koprogo/pki/host.key")
     parser.add_argument("--timeout", type=float, default=10)
     parser.add_argument("--every", type=float, default=0.2)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--until", default="/run/stop-scraping")
     options = parser.parse_args()
     answer = {"scrape": scrape, "loop": loop, "knock": knock, "scan": scan}[options.what](options)
     print(json.dumps(answer))  # noqa: T201 - the answer

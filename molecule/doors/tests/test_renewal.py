@@ -18,8 +18,6 @@ testinfra_hosts = ["ansible://monitoring"]
 
 CERTIFICATES = "molecule/doors/certificates.yml"
 HOST_CERTIFICATE = "/etc/koprogo/pki/host.crt"
-# Longer than a run takes, even on a busy machine; the loop must cover all of it.
-RUN_SECONDS = 60
 
 
 def run(**variables: Any) -> str:
@@ -38,6 +36,7 @@ def key_of(box: Box) -> str:
 
 
 def assert_nothing_lost(result: dict[str, Any]) -> None:
+    print(f"scrapes every 0.2 s: {result['outcomes']}, slowest {result['slowest']} s")  # noqa: T201
     assert set(result["outcomes"]) == {"200"}, result
     # The gateway's restart holds new connections back; a scrape's time-out is 10 s.
     assert result["slowest"] < 8, result
@@ -71,11 +70,11 @@ def test_the_end_of_each_certificate_is_a_metric(mon: Box, db: Box, host: Any) -
 def test_renewal_is_served_at_once_and_loses_no_scrape(mon: Box, db: Box, host: Any) -> None:
     before, key = field(db, "-serial"), key_of(db)
     began = time.time()
-    with mon.scraping(db.address, RUN_SECONDS) as result:
+    with mon.scraping(db.address) as result:
         time.sleep(2)
         # More than any certificate has left.
         text = run(pki_renew_before_days=400, pki_certificate_days=200)
-        assert time.time() - began < RUN_SECONDS, "the run took longer than the loop"
+        time.sleep(1)
     after = field(db, "-serial")
     assert after != before
     assert "Sign the host's certificate" in text
@@ -97,8 +96,9 @@ def test_the_authority_is_exchanged_in_three_runs_without_a_lost_scrape(mon: Box
         {"pki_trusted_authorities": ["1", "2"], "pki_authority": "2"},
         {"pki_trusted_authorities": ["2"], "pki_authority": "2"},
     ]
+    run()
     issuers = []
-    with mon.scraping(db.address, 2 * RUN_SECONDS) as result:
+    with mon.scraping(db.address) as result:
         for step in steps:
             run(**step)
             issuers.append(field(db, "-issuer").replace(" ", ""))

@@ -29,7 +29,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._transaction
 _OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """The control node's half of config_transaction."""
 
     TRANSFERS_FILES = False

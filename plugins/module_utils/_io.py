@@ -374,7 +374,8 @@ def locked(path: str, *, timeout: float = 60.0) -> Iterator[None]:
 
     Raises LockedError when another process holds it for ``timeout`` seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with no_space("lock", path, needed=0):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + timeout
         while True:

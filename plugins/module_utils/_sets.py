@@ -135,7 +135,8 @@ class Store:
     def locked(self, *, create: bool, timeout: float = 60.0) -> Iterator[None]:
         """Keep other runs for the same component out."""
         if create:
-            self._make_base()
+            with _io.no_space("prepare the sets", self.base, needed=2 * 4096):
+                self._make_base()
         elif _io.lookup(self.sets) is None:
             yield
             return

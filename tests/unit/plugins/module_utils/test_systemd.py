@@ -1,0 +1,121 @@
+"""What systemd and the kernel's tables say, read from recorded texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
+    Listener,
+    Systemd,
+)
+
+SHOW = """Id=demo.service
+LoadState=loaded
+ActiveState=activating
+SubState=auto-restart
+Result=exit-code
+NRestarts=4
+MainPID=0
+ExecMainStatus=2
+CanReload=yes
+NeedDaemonReload=no
+ControlGroup=/system.slice/demo.service
+Unasked=1
+"""
+
+
+class Recorded(Runner):
+    """Answers from a table by the first words of a command."""
+
+    def __init__(self, answers: dict[str, tuple[int, str]]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.argv: list[list[str]] = []
+
+    def run(self, argv: Sequence[str], **_options: Any) -> Result:
+        self.argv.append(list(argv))
+        text = " ".join(argv)
+        for key, (rc, output) in self.answers.items():
+            if key in text:
+                return Result(argv=list(argv), rc=rc, stdout=output, stderr="", seconds=0.0)
+        return Result(argv=list(argv), rc=0, stdout="", stderr="", seconds=0.0)
+
+
+def test_a_crash_loop_is_described() -> None:
+    state = Systemd(Recorded({"show": (0, SHOW)})).state("demo.service")
+    assert (state.active, state.restarts, state.running, state.dead) == (
+        "activating",
+        4,
+        False,
+        False,
+    )
+    assert state.describe() == (
+        "demo.service is activating (auto-restart, result exit-code, exit status 2, "
+        "restarted 4 times)"
+    )
+
+
+def test_a_unit_that_does_not_exist() -> None:
+    state = Systemd(Recorded({"show": (0, "LoadState=not-found\n")})).state("x.service")
+    assert not state.exists
+    assert state.describe() == "x.service does not exist"
+
+
+def test_a_failure_carries_the_journal() -> None:
+    runner = Recorded({"restart": (1, "Job failed"), "journalctl": (0, "one\ntwo\n")})
+    with pytest.raises(
+        ServiceError, match=r"systemctl restart demo\.service failed with 1"
+    ) as caught:
+        Systemd(runner).restart("demo.service")
+    assert caught.value.evidence["journal"] == ["one", "two"]
+    assert ["systemctl", "--no-ask-password", "reset-failed", "--", "demo.service"] in runner.argv
+
+
+def test_no_systemd_at_all() -> None:
+    with pytest.raises(ServiceError, match="Is systemd running"):
+        Systemd(Recorded({"show": (1, "System has not been booted")})).state("x.service")
+
+
+@pytest.mark.parametrize("hierarchy", ["", "/unified", "/systemd"], ids=["v2", "hybrid", "v1"])
+def test_listening_sockets_of_a_units_processes(tmp_path: Path, hierarchy: str) -> None:
+    group = tmp_path / f"cgroup{hierarchy}" / "system.slice" / "demo.service"
+    (group / "child").mkdir(parents=True)
+    (group / "cgroup.procs").write_text("10\n")
+    (group / "child" / "cgroup.procs").write_text("11\n")
+    rows = {
+        "tcp": [("0100007F:2382", "0A", 1), ("00000000:0050", "0A", 9), ("0100007F:1111", "01", 1)],
+        "tcp6": [("00000000000000000000000001000000:0BB9", "0A", 2)],
+    }
+    for pid, inode in ((10, 1), (11, 2)):
+        folder = tmp_path / "proc" / str(pid)
+        (folder / "fd").mkdir(parents=True)
+        (folder / "net").mkdir()
+        (folder / "fd" / "3").symlink_to(f"socket:[{inode}]")
+        (folder / "fd" / "4").symlink_to("/dev/null")
+        for table, entries in rows.items():
+            lines = ["  sl  local_address ..."]
+            lines += [
+                f"   0: {address} 00000000:0000 {state} 0:0 00:0 0 0 0 {owner} 1"
+                for address, state, owner in entries
+            ]
+            (folder / "net" / table).write_text("\n".join(lines) + "\n")
+    systemd = Systemd(
+        Recorded({"show": (0, SHOW)}),
+        proc=str(tmp_path / "proc"),
+        cgroups=str(tmp_path / "cgroup"),
+    )
+    assert systemd.pids("demo.service") == [10, 11]
+    assert systemd.listeners("demo.service") == [
+        Listener(address="127.0.0.1", port=9090, pid=10),
+        Listener(address="[::1]", port=3001, pid=11),
+    ]
+    assert [str(one) for one in systemd.listeners("demo.service")] == [
+        "127.0.0.1:9090",
+        "[::1]:3001",
+    ]

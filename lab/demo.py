@@ -120,7 +120,10 @@ def bring_up() -> None:
 
 
 def _play(name: str, extra: list[str]) -> None:
-    code = stream(_playbook(f"playbooks/{name}.yml", *extra), cwd=ROOT, env=tool_environment())
+    # What changed is worth a line; what was as it should be is not.
+    quiet = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
+    env = {**tool_environment(), **quiet}
+    code = stream(_playbook(f"playbooks/{name}.yml", *extra), cwd=ROOT, env=env)
     if code != 0:
         raise LabError(
             f"playbooks/{name}.yml failed ({code}): its messages are above."

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from lab.paths import user_cache
-from lab.shell import LabError, answers, install_packages, output
+from lab.shell import LabError, install_packages, output
 from lab.steps import Say
 
 __all__ = ["ensure_engine", "fatal_line", "stale_pid"]
@@ -90,12 +90,17 @@ def ensure_engine(say: Say) -> str:
     if missing:
         say(f"installing {' '.join(missing)}")
         install_packages(missing, "The lab needs a container engine")
+    if shutil.which("docker") is None:
+        # From Debian 13 on a package of its own.
+        install_packages(["docker-cli"], "The lab needs Docker's client")
+    if version := _version():
+        return f"Docker engine {version} answers"
     log = user_cache() / "dockerd.log"
     daemon: subprocess.Popen[bytes] | None = None
     if Path("/run/systemd/system").is_dir():
         say("starting docker.service")
         output(["systemctl", "start", "docker.service"], timeout=120)
-    elif not answers(["docker", "version"], timeout=15):
+    else:
         say(f"starting dockerd (its log: {log})")
         daemon = _start_daemon(log)
     deadline = time.monotonic() + 60

@@ -159,6 +159,7 @@ class Apt:
         self._runner = runner
         self._lock_timeout = lock_timeout
         self._policy = root / "usr/sbin/policy-rc.d"
+        self._lock = root / "run/koprogo-install.lock"
         self._lists = root / "var/lib/apt/lists"
         self._sources = root / "etc/apt"
         self._status = root / "var/lib/dpkg/status"
@@ -265,7 +266,12 @@ class Apt:
 
     def install(self, specifications: Sequence[str]) -> Result:
         """Install exactly these (name, name=version or /path.deb), and start nothing."""
-        with self._nothing_starts():
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        # apt's own lock does not cover policy-rc.d.
+        with (
+            _io.locked(str(self._lock), timeout=self._lock_timeout),
+            self._nothing_starts(),
+        ):
             arguments = ("--no-remove", "--allow-downgrades", "install", *specifications)
             result = self._get(*arguments, timeout=1800, env={_NO_START: "1"})
             if "dpkg was interrupted" in result.output:

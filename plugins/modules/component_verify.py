@@ -188,6 +188,12 @@ problems:
   type: list
   elements: str
   sample: ["it listens on *:9100, which is not expected"]
+notes:
+  description: What a reader of the result should know.
+  returned: in check mode, if the unit does not run yet
+  type: list
+  elements: str
+  sample: ["x.service does not run yet; a real run verifies it."]
 journal:
   description: The last lines of the unit's journal.
   returned: failure

@@ -18,6 +18,7 @@ __all__ = [
     "Archive",
     "Task",
     "all_changed",
+    "aside",
     "each",
     "install",
     "on_hosts",
@@ -49,6 +50,12 @@ def verify(unit: str, **options: Any) -> Task:
 def shell(command: str) -> Task:
     """Something that happens to the host between two tasks."""
     return {"ansible.builtin.shell": {"cmd": f"set -e\n{command}"}}
+
+
+def aside(command: str) -> None:
+    """Run a command on both hosts without Ansible, to prepare or to tidy up."""
+    running = [subprocess.Popen(["docker", "exec", host, "sh", "-c", command]) for host in HOSTS]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
 
 
 def on_hosts(*tasks: Task, check: bool = False) -> Results:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.component import all_changed, each, on_hosts, service, shell, verify
+from tests.integration.component import all_changed, aside, each, on_hosts, service, shell, verify
 
 FOLDER = PurePosixPath("/etc/systemd/system")
 
@@ -22,12 +22,10 @@ def unit(name: str, *lines: str) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def without_the_units() -> Iterator[None]:
     yield
-    on_hosts(
-        shell(
-            "systemctl stop 'lab-*'; systemctl disable $(cd /etc/systemd/system && ls lab-*.service) || true;"
-            f"rm -rf {FOLDER}/lab-* /etc/koprogo/lab /etc/koprogo/.sets/lab-*; systemctl daemon-reload;"
-            "systemctl reset-failed"
-        )
+    aside(
+        "systemctl stop 'lab-*'; systemctl disable $(cd /etc/systemd/system && ls lab-*.service) || true;"
+        f"rm -rf {FOLDER}/lab-* /etc/koprogo/lab /etc/koprogo/.sets/lab-*; systemctl daemon-reload;"
+        "systemctl reset-failed"
     )
 
 

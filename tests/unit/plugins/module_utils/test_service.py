@@ -195,6 +195,7 @@ class TestDeath:
             [LOOPING],
             [{}, {}, LOOPING],
             [{"NRestarts": "1", "MainPID": "4800"}],
+            [{"NRestarts": "1"}],
             # Between two looks it died and came back.
             [{"MainPID": "4800"}],
             [DEAD],

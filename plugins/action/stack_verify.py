@@ -37,26 +37,26 @@ def _no_answer(host: str, observed: Mapping[str, Any]) -> dict[str, str]:
         "where": host,
         "result": "failed",
         "evidence": reason,
-        "look": f"ansible {host} -m ansible.builtin.ping (on the control node)",
+        "look": f"on the control node: ansible {host} -m ansible.builtin.ping",
     }
 
 
 def _omitted(
-    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
+    hosts: Iterable[str], groups: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, str]]:
     """What the inventory leaves out on purpose is said, not passed over."""
-    known = {component.name for component in CATALOGUE}
     return [
         {
-            "check": f"{name} runs",
+            "check": f"{component.name} runs",
             "where": host,
             "result": "skipped",
             "evidence": "left out by koprogo_omit",
             "look": "",
         }
         for host in hosts
-        for name in hostvars[host].get("koprogo_omit") or []
-        if name in known
+        for component in CATALOGUE
+        if component.name in (hostvars[host].get("koprogo_omit") or [])
+        if not component.groups or any(host in groups.get(name, []) for name in component.groups)
     ]
 
 
@@ -104,7 +104,7 @@ class ActionModule(ActionBase):
         args = self._task.args
         hosts, hostvars = task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
         checks = self._collect(args.get("observed") or _OBSERVED, hosts, hostvars)
-        found = rows(checks + _omitted(hosts, hostvars))
+        found = rows(checks + _omitted(hosts, task_vars["groups"], hostvars))
         wrong = failures(found) if checks else ["nothing was checked"]
         self._show(found, wrong)
 

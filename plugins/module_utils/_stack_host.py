@@ -25,6 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack impor
     failed,
     listed,
     passed,
+    skipped,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
     Listener,
@@ -92,9 +93,9 @@ def _states(runner: Runner, names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _unit_problem(state: Mapping[str, str], now: float) -> str:
     if state.get("LoadState") != "loaded":
-        return f"is {state.get('LoadState') or 'unknown to systemd'}"
+        return state.get("LoadState") or "unknown to systemd"
     if state.get("ActiveState") != "active":
-        return f"is {state['ActiveState']} ({state.get('SubState')})"
+        return f"{state['ActiveState']} ({state.get('SubState')})"
     if state.get("UnitFileState") not in _ENABLED:
         return f"runs but is {state.get('UnitFileState') or 'not enabled'}: it won't be there after a reboot"
     restarts = int(state.get("NRestarts") or 0)
@@ -113,17 +114,21 @@ def units(
         return []
     states = _states(runner, names)
     moment = time.monotonic() if now is None else now
-    problems = {n: p for n in names if (p := _unit_problem(states.get(n, {}), moment))}
+    problems: dict[str, list[str]] = {}
+    for name in names:
+        if problem := _unit_problem(states.get(name, {}), moment):
+            problems.setdefault(problem, []).append(name)
     if not problems:
         return [passed("units run", host, f"{len(names)} enabled, active, not restarting")]
     return [
         failed(
             "units run",
             host,
-            f"{name} {problem}",
-            f"systemctl status {name}; journalctl -u {name} -n 50 --no-pager",
+            f"{listed(found)}: {problem}",
+            f"systemctl status {' '.join(found)}; "
+            f"journalctl{''.join(f' -u {name}' for name in found)} -n 50 --no-pager",
         )
-        for name, problem in problems.items()
+        for problem, found in problems.items()
     ]
 
 
@@ -155,7 +160,9 @@ def hardening(runner: Runner, host: str, wanted: Iterable[Unit]) -> list[Check]:
             )
             for name, value in wide.items()
         ]
-    worst = max(seen.values(), default=0.0)
+    if not seen:
+        return [skipped("units hardened", host, "no unit of ours is loaded")]
+    worst = max(seen.values())
     return [passed("units hardened", host, f"{len(seen)} with exposure at most {worst:g}")]
 
 
@@ -193,9 +200,7 @@ def sockets(
         checks.append(failed("sockets closed to strangers", host, problem, "ss -ltnp"))
     if checks:
         return checks
-    return [
-        passed("sockets closed to strangers", host, f"{seen} sockets on loopback or behind a door")
-    ]
+    return [passed("sockets closed to strangers", host, f"all {seen} on loopback or behind a door")]
 
 
 def _api_line(text: str) -> str:
@@ -294,7 +299,5 @@ def write_marks(
         else:
             marks.append({"job": log["job"], "host": host, "token": token, "written": time.time()})
     if marks and not checks:
-        checks.append(
-            passed("marked line written", host, f"into {listed(str(m['job']) for m in marks)}")
-        )
+        checks.append(passed("marked line written", host, f"into {len(marks)} logs"))
     return checks, marks

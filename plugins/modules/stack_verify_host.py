@@ -115,7 +115,7 @@ checks:
     - check: units run
       where: api1
       result: failed
-      evidence: prometheus-node-exporter.service is inactive (dead)
+      evidence: "prometheus-node-exporter.service: inactive (dead)"
       look: systemctl status prometheus-node-exporter.service
 marks:
   description: The marked lines that were written, to be looked for in Loki.

@@ -109,6 +109,8 @@ def failures(found: Iterable[Row]) -> list[str]:
     messages = []
     for row in found:
         if row.result == "failed":
-            look = f"\n   look on {row.where}: {row.look}" if row.look else ""
+            # A command is for the host of the check, unless it says where else it belongs.
+            place = "" if row.look.startswith("on the ") else f"on {row.where}: "
+            look = f"\n   look {place}{row.look}" if row.look else ""
             messages.append(f"{row.check}, {row.where}: {row.evidence}{look}")
     return messages

@@ -57,12 +57,12 @@ def shown(**properties: str) -> str:
 @pytest.mark.parametrize(
     ("properties", "evidence"),
     [
-        ({"LoadState": "not-found", "ActiveState": "inactive"}, "a.service is not-found"),
-        ({"LoadState": "masked", "ActiveState": "inactive"}, "a.service is masked"),
-        ({"ActiveState": "failed", "SubState": "failed"}, "a.service is failed (failed)"),
+        ({"LoadState": "not-found", "ActiveState": "inactive"}, "a.service: not-found"),
+        ({"LoadState": "masked", "ActiveState": "inactive"}, "a.service: masked"),
+        ({"ActiveState": "failed", "SubState": "failed"}, "a.service: failed (failed)"),
         (
             {"ActiveState": "activating", "SubState": "auto-restart"},
-            "a.service is activating (auto-restart)",
+            "a.service: activating (auto-restart)",
         ),
         ({"UnitFileState": "disabled"}, "runs but is disabled: it won't be there after a reboot"),
         (
@@ -77,6 +77,18 @@ def test_units_that_do_not_run_well(properties: dict[str, str], evidence: str) -
     assert [c.result for c in checks] == ["failed"]
     assert evidence in checks[0].evidence
     assert "journalctl -u a.service" in checks[0].look
+
+
+def test_units_with_the_same_problem_share_a_finding() -> None:
+    gone = shown(LoadState="not-found")
+    runner: Any = FakeRunner(f"{gone}\n{gone}\n{shown(UnitFileState='disabled')}")
+    wanted = [Unit(unit=f"{name}.service") for name in "abc"]
+    checks = units(runner, "h", wanted, now=NOW)
+    assert [c.evidence[:32] for c in checks] == [
+        "a.service, b.service: not-found",
+        "c.service: runs but is disabled:",
+    ]
+    assert "journalctl -u a.service -u b.service" in checks[0].look
 
 
 def test_units_are_asked_in_one_call_and_an_old_restart_is_forgiven() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
+    variable_errors as alertmanager_errors,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import Component
 from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
     missing_errors,
@@ -43,9 +46,10 @@ class ActionModule(ActionBase):
                 variables[name] = self._templar.template(task_vars[name])
             except AnsibleError as error:
                 errors.append(f"{name}: expected a value that can be templated, found: {error}")
-        return (
-            errors + option_errors(component.name, variables) + missing_errors(component, variables)
-        )
+        errors += option_errors(component.name, variables) + missing_errors(component, variables)
+        if component.name == "alertmanager" and not errors:
+            errors = alertmanager_errors(variables)
+        return errors
 
     @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["complete_config", "config_errors"]
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
+
+__all__ = ["complete_config", "config_errors", "variable_errors"]
 
 _SECRETS = "secrets/"
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -135,3 +137,14 @@ def complete_config(config: Mapping[str, Any], directory: str) -> dict[str, Any]
     kept = {section: value for section, value in config.items() if value not in (None, "", [], {})}
     completed = _with_paths(kept, directory)
     return dict(completed)
+
+
+def variable_errors(variables: Mapping[str, Any]) -> list[str]:
+    """The mistakes in a host's variables C(alertmanager_*), given or by default.
+
+    variables: templated and of the right types.
+    """
+    sections = ("route", "receivers", "inhibit_rules", "time_intervals", "global")
+    config = {name: setting(variables, "alertmanager", name) for name in sections}
+    config |= setting(variables, "alertmanager", "config") or {}
+    return config_errors(config, setting(variables, "alertmanager", "secrets") or {})

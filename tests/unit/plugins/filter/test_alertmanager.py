@@ -16,6 +16,9 @@ from ansible_collections.koprogo.observability.plugins.filter.alertmanager impor
     alertmanager_peers,
     go_duration,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
+    variable_errors,
+)
 
 DIRECTORY = "/etc/koprogo/alertmanager"
 PAGER = {"name": "pager", "pagerduty_configs": [{"routing_key_file": "secrets/pagerduty"}]}
@@ -149,3 +152,12 @@ def test_durations_in_go_notation(text: str, expected: str) -> None:
 def test_a_wrong_duration_is_named() -> None:
     with pytest.raises(AnsibleFilterError, match="found '5 days'"):
         go_duration("5 days")
+
+
+def test_a_hosts_variables_are_judged_with_the_roles_defaults() -> None:
+    assert variable_errors({}) == []
+    assert variable_errors({"alertmanager_receivers": [PAGER]}) == [
+        "alertmanager_route.receiver: expected a receiver that exists (pager), found 'nowhere'",
+        "alertmanager_receivers[pager].pagerduty_configs[0].routing_key_file: "
+        "expected an entry 'pagerduty' in alertmanager_secrets, found none",
+    ]

@@ -116,6 +116,7 @@ def bring_up() -> None:
         _play(name, extra)
         durations[f"{name}.yml"] = time.monotonic() - began
     board.say("tunnel", open_tunnel(lambda text: board.say("tunnel", text)))
+    (STATE / "demo.json").write_text(json.dumps(durations) + "\n", encoding="utf-8")
     print(summary(grafana, durations, with_grafana="koprogo_omit" not in variables))
 
 

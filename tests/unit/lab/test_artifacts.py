@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lab import artifacts, golang
 from lab.artifacts import ARTIFACTS, Artifact, architecture, ensure_artifact, pack, sha256_of
 from lab.shell import LabError

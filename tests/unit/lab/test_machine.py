@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lab import demo, engine, hosts, images, paths, shell, tunnel, venv
 from lab.shell import LabError
 

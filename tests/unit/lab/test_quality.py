@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lab import quality, sanity
 from lab.quality import Outcome, Part
 from lab.shell import LabError

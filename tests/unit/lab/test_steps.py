@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from lab.shell import LabError
 from lab.steps import Clock, Say, Step, clock, run_steps
 
@@ -46,7 +47,6 @@ def test_a_failure_stops_only_what_needs_it(capsys: pytest.CaptureFixture[str]) 
 def test_a_slow_step_is_heard_of(capsys: pytest.CaptureFixture[str]) -> None:
     gate = threading.Event()
     threading.Timer(0.3, gate.set).start()
-
 
     def work(_say: Say) -> None:
         gate.wait(5)

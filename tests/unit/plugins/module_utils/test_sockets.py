@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -70,9 +72,25 @@ def test_clients_do_not_count() -> None:
 
 
 def test_other_processes_do_not_count() -> None:
-    with opened(socket.SOCK_STREAM, "127.0.0.1") as (_, port):
-        assert f"127.0.0.1:{port}" not in {str(item) for item in SocketTable().of([os.getppid()])}
-        assert SocketTable().of([2**22 + 1]) == []
+    serve = (
+        "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen();"
+        "print(s.getsockname()[1], flush=True); input()"
+    )
+    with (
+        opened(socket.SOCK_STREAM, "127.0.0.1") as (_, mine),
+        subprocess.Popen(
+            [sys.executable, "-c", serve], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        assert SocketTable().of([child.pid]) == [
+            Socket(protocol="tcp", address="127.0.0.1", port=port)
+        ]
+        assert f"127.0.0.1:{mine}" in seen()
+        assert f"127.0.0.1:{port}" not in seen()
+        child.communicate("\n")
+    assert SocketTable().of([2**22 + 1]) == []
 
 
 def test_who_holds_a_port() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -214,6 +215,13 @@ def test_a_dead_process_ends_the_waiting() -> None:
     dead = {"ActiveState": "failed", "SubState": "failed"}
     with pytest.raises(ServiceError, match=r"does not answer.*x.service is failed"):
         verify(states=[{}, dead], probes=[Probe(url="http://127.0.0.1:1/", timeout=30)])
+
+
+def test_a_dead_process_opens_no_socket_any_more() -> None:
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match=r"expected it to be active, found failed"):
+        verify([], states=[{}, {"ActiveState": "failed", "SubState": "failed"}], listen_timeout=20)
+    assert time.monotonic() - began < 10
 
 
 def test_wrong_options() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,19 +39,25 @@ def test_a_module_has_one_path(module: dict[str, Any], expected: str) -> None:
     assert path_with_query(module) == expected
 
 
-def test_refusals_name_what_was_found() -> None:
-    with pytest.raises(AnsibleFilterError, match="'no such.name': expected an address or a name"):
-        resolved_address("no such.name")
-    with pytest.raises(AnsibleFilterError, match="door 'logs': expected 'no such.name'"):
-        resolved_doors({"logs": {"port": 1, "sources": ["no such.name"]}}, {})
-    with pytest.raises(AnsibleFilterError, match="'a b': expected a host name"):
-        alternative_names(["a b"])
-    with pytest.raises(
-        AnsibleFilterError, match="signing request of db1: expected one for DNS:db1"
-    ):
-        checked_request("x", common_name="db1", names=["DNS:db1"], fingerprint="")
-    with pytest.raises(AnsibleFilterError, match="certificates in PEM format"):
-        expiry_metrics("x", "y")
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: resolved_address("no such name"), "'no such name': expected an address or a name"),
+        (
+            lambda: resolved_doors({"logs": {"port": 1, "sources": ["no such name"]}}, {}),
+            "door 'logs': expected 'no such name'",
+        ),
+        (lambda: alternative_names(["a b"]), "'a b': expected a host name"),
+        (
+            lambda: checked_request("x", common_name="db1", names=["DNS:db1"], fingerprint=""),
+            "signing request of db1: expected one for DNS:db1",
+        ),
+        (lambda: expiry_metrics("x", "y"), "certificates in PEM format"),
+    ],
+)
+def test_refusals_name_what_was_found(call: Callable[[], object], expected: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=expected):
+        call()
 
 
 def test_names_are_given_once() -> None:

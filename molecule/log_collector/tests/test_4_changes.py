@@ -11,7 +11,7 @@ from tests.integration.play import run_playbook
 
 CONVERGE = "molecule/log_collector/converge.yml"
 WRONG = [
-    ({"receivers": {"file_log/mine": {"include": []}}}, "required argument `include` is empty"),
+    ({"receivers": {"file_log/journal": {"include": []}}}, "required argument `include` is empty"),
     ({"service": {"pipelines": {"logs/host": {"exporters": ["nowhere"]}}}}, "nowhere"),
     ({"exporters": {"otlp_htp": {}}}, "otlp_htp"),
 ]
@@ -26,15 +26,7 @@ def test_a_wrong_configuration_is_refused(
         "readlink /etc/koprogo/log_collector; systemctl show -P InvocationID log-collector"
     )
     variables = json.dumps({"log_collector_config_overrides": overrides})
-    arguments = (
-        "--limit",
-        "logs-app1",
-        "--tags",
-        "log_collector_configure",
-        "-e",
-        variables,
-        *mode,
-    )
+    arguments = ("--tags", "log_collector_configure", "-e", variables, *mode)
     outcome = run_playbook(CONVERGE, *arguments)
     assert outcome.rc != 0
     assert expected in outcome.text

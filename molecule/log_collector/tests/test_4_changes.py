@@ -11,7 +11,7 @@ from tests.integration.play import run_playbook
 
 CONVERGE = "molecule/log_collector/converge.yml"
 WRONG = [
-    ({"receivers": {"file_log/journal": {"include": []}}}, "required argument `include` is empty"),
+    ({"receivers": {"file_log/journal": {"include": []}}}, "'include' must be specified"),
     ({"service": {"pipelines": {"logs/host": {"exporters": ["nowhere"]}}}}, "nowhere"),
     ({"exporters": {"otlp_htp": {}}}, "otlp_htp"),
 ]

@@ -137,7 +137,9 @@ def test(only: str = "") -> int:
     outcomes = [Outcome("preparation", passed=True, seconds=time.monotonic() - began)]
     if not only:
         outcomes += run_parts([*_static_parts(), _sanity_part(), *_unit_parts()])
-    env = {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
+    # Molecule wraps what Ansible says at the terminal's width, and colours it in a log too.
+    env = {"COLUMNS": "140"} if sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
+    env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
     wanted = [only] if only else names
     argv = ("molecule", "test", "--scenario-name")
     outcomes += run_parts([Part(f"scenario {name}", (*argv, name), env=env) for name in wanted])

@@ -61,7 +61,6 @@ def tool_environment() -> dict[str, str]:
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VIRTUAL_ENV": str(VENV),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
@@ -83,7 +82,9 @@ def ensure_venv(say: Say) -> str:
     log.unlink(missing_ok=True)
     say(f"installing requirements.txt with {python}")
     run([python, "-m", "venv", "--clear", VENV], log)
-    pip: Argv = [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Compiling the ten thousand files of `ansible` takes longer than installing them; Python
+    # compiles the few that are used.
+    pip: Argv = [tool("python"), "-m", "pip", "install", "--quiet", "--no-compile"]
     run([*pip, "--requirement", ROOT / "requirements.txt"], log, timeout=1800)
     if not _collections_included():
         say("installing the collections of requirements.yml from Galaxy")

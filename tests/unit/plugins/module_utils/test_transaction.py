@@ -210,7 +210,12 @@ def test_the_content_of_a_secret_is_never_shown(configured: Host) -> None:
             configured.request(files, file_options=options, secrets=["second-key"])
         )
         seen += str(report.diff)
+    # One that is given nowhere any more is known as a secret from the manifest alone.
+    configured.run(configured.request({"key": "third-key", "x": ""}, file_options=secret))
+    seen += str(configured.run(configured.request({"x": ""})).diff)
+    assert "(old content is secret)" in seen
     assert "first-key" not in seen
+    assert "third-key" not in seen
     assert "second-key" not in seen
     assert "(new content is secret)" in seen
     assert "key is ********" in seen

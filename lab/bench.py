@@ -265,8 +265,8 @@ def page(
         "",
         "## First run of four components against the bare installation",
         "",
-        "Prometheus, Alertmanager, node and PostgreSQL exporters on one host, beside `apt-get install` of the "
-        "same packages, a copy of the same files and a restart. In turn, on fresh hosts.",
+        "Prometheus, Alertmanager, node and PostgreSQL exporters on one host, beside `apt-get install` of "
+        "the same packages, a copy of the same files and a restart. In turn, on fresh hosts.",
         "",
         "| pair | ours | bare | ratio |",
         "| --- | --- | --- | --- |",

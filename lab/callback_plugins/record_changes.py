@@ -20,8 +20,8 @@ name: record_changes
 type: aggregate
 short_description: Record what each run said it changed
 description:
-  - Appends one JSON line for each run to the file named by the environment variable C(RECORD_CHANGES), with
-    the playbook, whether it was a check, how long it took, the results by state and each changed task by host.
+  - Appends one JSON line for each run to the file named by the environment variable C(RECORD_CHANGES).
+  - It has the playbook, whether it was a check, the seconds, results by state and each changed task by host.
 requirements:
   - Enable in C(callbacks_enabled).
 """

@@ -12,6 +12,13 @@ __all__ = ["ROOT", "Outcome", "filesystem_changes", "run_playbook"]
 
 ROOT = Path(__file__).parents[2]
 
+_ENVIRONMENT = {
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    # Molecule forces colour, and sentences could not be searched.
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -28,7 +35,7 @@ def run_playbook(playbook: str, *arguments: str, inventory: str | None = None) -
     done = subprocess.run(
         [*command, playbook, *arguments],
         cwd=ROOT,
-        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+        env=os.environ | _ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,

@@ -139,9 +139,8 @@ def test_a_rotation_that_fails_is_an_error_and_the_next_run_heals_it() -> None:
     box = BOXES[1]
     program = "/usr/share/grafana/bin/grafana"
     box.sh(f"cp -p {program} /root/kept")
-    box.sh(
-        f'sed -i \'1a import sys\\nif "cli" in sys.argv: sys.exit("database is locked")\' {program}'
-    )
+    fault = 's/^def reset_password.*/&\\n    raise SystemExit("database is locked")/'
+    box.sh(f"sed -i '{fault}' {program} && grep -q 'is locked' {program}")
     new = {"grafana_admin_password": "fourth-Secret-4"}
     outcome = run("--limit", box.name, **new)
     box.sh(f"cp -p /root/kept {program}")

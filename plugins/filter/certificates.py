@@ -11,11 +11,25 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.koprogo.observability.plugins.plugin_utils import _certificates
+try:
+    from ansible_collections.koprogo.observability.plugins.plugin_utils import _certificates
+except ImportError as error:
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
+
+
+def _need_library() -> None:
+    if MISSING is not None:
+        raise AnsibleFilterError(
+            "certificates: expected the Python library cryptography on the control node, found none "
+            f"({MISSING}); install it there, as requirements.txt does"
+        )
 
 
 def alternative_names(names: list[str]) -> list[str]:
     """See alternative_names.yml."""
+    _need_library()
     try:
         found = [_certificates.alternative_name(str(name)) for name in names]
     except ValueError as error:
@@ -32,6 +46,7 @@ def reissue_reasons(
     renew_before_days: int,
 ) -> list[str]:
     """See reissue_reasons.yml."""
+    _need_library()
     return _certificates.reissue_reasons(
         str(pem),
         names=names,
@@ -43,6 +58,7 @@ def reissue_reasons(
 
 def checked_request(pem: str, *, common_name: str, names: list[str], fingerprint: str) -> str:
     """See checked_request.yml."""
+    _need_library()
     problems = _certificates.request_problems(
         str(pem), common_name=common_name, names=names, fingerprint=fingerprint
     )
@@ -56,6 +72,7 @@ def checked_request(pem: str, *, common_name: str, names: list[str], fingerprint
 
 def expiry_metrics(pem: str, authorities: str) -> str:
     """See expiry_metrics.yml."""
+    _need_library()
     try:
         return _certificates.expiry_metrics(str(pem), str(authorities))
     except ValueError as error:

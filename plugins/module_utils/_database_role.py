@@ -181,7 +181,7 @@ def _role(wanted: Wanted, found: Found) -> list[str]:
     done = []
     if role is None:
         done += [f"CREATE ROLE {name} LOGIN", f"COMMENT ON ROLE {name} IS {_literal(MARK)}"]
-        role = {key: value for key, (value, _) in _ATTRIBUTES.items()} | {"rolconnlimit": -1}
+        role = {key: value for key, (value, _words) in _ATTRIBUTES.items()} | {"rolconnlimit": -1}
     wrong = [words for key, (value, words) in _ATTRIBUTES.items() if role[key] != value]
     if role["rolconnlimit"] != wanted.connection_limit:
         wrong.append(f"CONNECTION LIMIT {wanted.connection_limit}")

@@ -45,12 +45,12 @@ def yaml_scalars(text: str) -> dict[str, str]:
         if not body or body.startswith(("#", "-")) or ":" not in body:
             continue
         indent = len(line) - len(line.lstrip())
-        key, _, value = body.partition(":")
+        key, _colon, value = body.partition(":")
         while path and path[-1][0] >= indent:
             path.pop()
         path.append((indent, key.strip()))
         if value.strip():
-            scalars[".".join(name for _, name in path)] = value.strip().strip("\"'")
+            scalars[".".join(name for _indent, name in path)] = value.strip().strip("\"'")
     return scalars
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import uuid
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
 def test_retention_is_the_runbooks(host: Any) -> None:
     flags = json.loads(get(host, "http://127.0.0.1:9090/api/v1/status/flags"))["data"]
     assert flags["storage.tsdb.retention.time"] == "30d"
-    assert flags["storage.tsdb.retention.size"] == "20GB"
+    assert flags["storage.tsdb.retention.size"] == "20GiB"  # as Prometheus prints 20GB
     assert flags["storage.tsdb.wal-compression"] == "true"
     assert "retention_period: 1w" in get(host, "http://127.0.0.1:3100/config")
 
@@ -73,6 +74,14 @@ def test_the_runbooks_promql_returns_data(host: Any, query: str) -> None:
     assert wait_for(lambda: promql(host, query), seconds=60, what=query)
 
 
+@pytest.fixture(scope="module")
+def database_error() -> None:
+    """A healthy database logs no error: make one."""
+    statement = ["psql", "-c", "SELECT no_such_column"]
+    subprocess.run(["docker", "exec", "-u", "postgres", DB, *statement], check=False)
+
+
+@pytest.mark.usefixtures("database_error")
 @pytest.mark.parametrize("query", RUNBOOK_LOGQL)
 def test_the_runbooks_logql_returns_lines(host: Any, query: str) -> None:
     assert wait_for(lambda: logql(host, query, since=1800), seconds=60, what=query)
@@ -96,9 +105,9 @@ def test_business_metrics_have_values(host: Any, metric: str) -> None:
 
 def test_a_line_of_the_api_log_is_found_within_seconds(host: Any) -> None:
     marker = uuid.uuid4().hex
-    api = testinfra.get_host(f"docker://{API}")
     line = json.dumps({"remote_addr": "127.0.0.1", "level": "INFO", "message": marker})
-    api.run_test("sh -c 'echo %s >> /var/log/koprogo/api.log'", line)
+    append = ["docker", "exec", "-i", API, "sh", "-c", "cat >> /var/log/koprogo/api.log"]
+    subprocess.run(append, input=f"{line}\n", text=True, check=True)
     lines = wait_for(
         lambda: logql(host, f'{{job="koprogo-api", host="{API}"}} |= "{marker}"', since=300),
         seconds=15,

@@ -102,7 +102,7 @@ def test_watcher_takes_and_gives_back_memory(tmp_path: Path) -> None:
     chaos = Chaos(path, owner=os.getuid())
     write(path, '{"leak": {"mb": 3, "mb_per_second": 2}}')
     sizes = []
-    for _ in range(3):
+    for _step in range(3):
         chaos.step(1.0)
         sizes.append(chaos.leaked_mb)
     assert sizes == [2, 3, 3]

@@ -191,11 +191,11 @@ def test_half_a_line_on_a_full_disk_does_not_spoil_the_next(
 
 def test_traffic_is_realistic_and_reproducible() -> None:
     rng = dice(1)
-    drawn = Counter(mix.choose(rng).name for _ in range(20_000))
+    drawn = Counter(mix.choose(rng).name for _each in range(20_000))
     for name, share in mix.shares().items():
         assert abs(drawn[name] / 20_000 - share) < 0.01, name
     first, second = dice(7), dice(7)
-    assert [mix.choose(first) for _ in range(50)] == [mix.choose(second) for _ in range(50)]
+    assert [mix.choose(first) for _each in range(50)] == [mix.choose(second) for _each in range(50)]
     shares = mix.shares()
     assert 0.02 < shares["login_failed"] < 0.05
     assert shares["report_full"] < 0.02, "the 99th percentile must stay below one second by default"
@@ -205,7 +205,7 @@ def test_traffic_is_realistic_and_reproducible() -> None:
 def test_clients_are_documentation_addresses_with_one_agent_each() -> None:
     rng = dice(2)
     seen: dict[str, set[str]] = {}
-    for _ in range(2000):
+    for _each in range(2000):
         address, agent = mix.client_for(rng)
         seen.setdefault(address, set()).add(agent)
         assert address.startswith(("192.0.2.", "198.51.100.", "2001:db8::"))

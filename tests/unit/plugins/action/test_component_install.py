@@ -45,16 +45,16 @@ class Action(ActionModule):
         self.commands.append(command)
         return {"rc": 0, "stdout": "/var/tmp/koprogo-abcdefgh\r\n", "stderr": ""}
 
-    def _transfer_file(self, local: str, remote: str) -> None:
+    def _transfer_file(self, local_path: str, remote_path: str) -> None:
         if self.broken:
             raise AnsibleError("no space left")
-        self.sent.append((local, remote))
+        self.sent.append((local_path, remote_path))
 
-    def _find_needle(self, kind: str, path: str) -> str:
-        assert kind == "files"
-        if path not in self.search:
+    def _find_needle(self, dirname: str, needle: str) -> str:
+        assert dirname == "files"
+        if needle not in self.search:
             raise AnsibleError("not found")
-        return self.search[path]
+        return self.search[needle]
 
     def go(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_a, **_k: {})

@@ -42,9 +42,9 @@ def seen() -> set[str]:
 
 def test_each_kind_of_socket() -> None:
     with ExitStack() as stack:
-        _, tcp = stack.enter_context(opened(socket.SOCK_STREAM, "127.0.0.1"))
-        _, wide = stack.enter_context(opened(socket.SOCK_STREAM, "0.0.0.0"))
-        _, udp = stack.enter_context(opened(socket.SOCK_DGRAM, "127.0.0.1"))
+        _socket, tcp = stack.enter_context(opened(socket.SOCK_STREAM, "127.0.0.1"))
+        _socket, wide = stack.enter_context(opened(socket.SOCK_STREAM, "0.0.0.0"))
+        _socket, udp = stack.enter_context(opened(socket.SOCK_DGRAM, "127.0.0.1"))
         assert {f"127.0.0.1:{tcp}", f"*:{wide}", f"127.0.0.1:{udp}/udp"} <= seen()
     assert not {f"127.0.0.1:{tcp}", f"*:{wide}", f"127.0.0.1:{udp}/udp"} & seen()
 
@@ -52,9 +52,9 @@ def test_each_kind_of_socket() -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp6"), reason="this machine has no IPv6")  # noqa: PTH110
 def test_ipv6() -> None:
     with ExitStack() as stack:
-        _, loopback = stack.enter_context(opened(socket.SOCK_STREAM, "::1", socket.AF_INET6))
-        _, every = stack.enter_context(opened(socket.SOCK_STREAM, "::", socket.AF_INET6))
-        _, mapped = stack.enter_context(
+        _socket, loopback = stack.enter_context(opened(socket.SOCK_STREAM, "::1", socket.AF_INET6))
+        _socket, every = stack.enter_context(opened(socket.SOCK_STREAM, "::", socket.AF_INET6))
+        _socket, mapped = stack.enter_context(
             opened(socket.SOCK_STREAM, "::ffff:127.0.0.1", socket.AF_INET6)
         )
         assert {f"[::1]:{loopback}", f"*:{every}", f"127.0.0.1:{mapped}"} <= seen()
@@ -62,7 +62,7 @@ def test_ipv6() -> None:
 
 def test_clients_do_not_count() -> None:
     with ExitStack() as stack:
-        _, port = stack.enter_context(opened(socket.SOCK_STREAM, "127.0.0.1"))
+        _socket, port = stack.enter_context(opened(socket.SOCK_STREAM, "127.0.0.1"))
         before = seen()
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         asking = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -77,7 +77,7 @@ def test_other_processes_do_not_count() -> None:
         "print(s.getsockname()[1], flush=True); input()"
     )
     with (
-        opened(socket.SOCK_STREAM, "127.0.0.1") as (_, mine),
+        opened(socket.SOCK_STREAM, "127.0.0.1") as (_socket, mine),
         subprocess.Popen(
             [sys.executable, "-c", serve], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as child,
@@ -95,7 +95,7 @@ def test_other_processes_do_not_count() -> None:
 
 def test_who_holds_a_port() -> None:
     table = SocketTable()
-    with opened(socket.SOCK_STREAM, "0.0.0.0") as (_, port):
+    with opened(socket.SOCK_STREAM, "0.0.0.0") as (_socket, port):
         wanted = Socket(protocol="tcp", address="127.0.0.1", port=port)
         assert f"(pid {ME})" in table.holder(wanted)
         assert table.holder(wanted, but=[ME]) == ""

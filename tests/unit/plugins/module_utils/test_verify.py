@@ -59,7 +59,7 @@ class Table(SocketTable):
 
     def holder(self, wanted: Socket, *, but: Iterable[int] = ()) -> str:
         del but
-        return f"nginx (pid 12)" if wanted.port == 80 else ""  # noqa: F541
+        return "nginx (pid 12)" if wanted.port == 80 else ""
 
 
 def tcp(address: str, port: int) -> Socket:

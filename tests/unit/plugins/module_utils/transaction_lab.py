@@ -34,6 +34,8 @@ UNIT = "demo.service"
 # A test has no power failures, and thousands of runs.
 NO_SYNC = frozenset({"fsync"})
 RESTARTING = ("b.yml", "bad.yml", "z.yml", "unit.conf")
+
+
 class FakeSystemd:
     """Remembers, in a file that outlives the process, what the daemon loaded."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from lab.venv import ensure_venv, tool, tool_environment
 __all__ = ["bring_down", "bring_up", "grafana_source", "preparation", "summary"]
 
 _INVENTORY = ROOT / "inventories" / "demo"
+# inventories/demo has the lookup that makes it.
+_SIGN_IN = "sign in as admin, the password is in .cache/lab/demo/grafana-password"
 _REPOSITORY = "https://apt.grafana.com/dists/stable/InRelease"
 
 
@@ -56,9 +59,12 @@ def grafana_source(package: str, *, repository_answers: bool) -> tuple[dict[str,
         path = Path(package).resolve()
         if not path.is_file():
             raise LabError(f"GRAFANA_DEB: expected a package file, found nothing at {path}.")
-        return {"grafana_package_file": str(path)}, f"Grafana: from {path}"
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        variables = {"grafana_package_file": str(path), "grafana_package_file_sha256": checksum}
+        return variables, f"Grafana: from {path}; {_SIGN_IN}"
     if repository_answers:
-        return {}, "Grafana: from apt.grafana.com"
+        return {}, f"Grafana: from apt.grafana.com; {_SIGN_IN}"
     return {"koprogo_omit": ["grafana"]}, (
         "Grafana: left out, apt.grafana.com does not answer from here."
         " Supply its package: GRAFANA_DEB=/path/to/grafana.deb make demo"

@@ -61,7 +61,10 @@ def grafana_source(package: str, *, repository_answers: bool) -> tuple[dict[str,
             raise LabError(f"GRAFANA_DEB: expected a package file, found nothing at {path}.")
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        variables = {"grafana_package_file": str(path), "grafana_package_file_sha256": checksum}
+        variables: dict[str, object] = {
+            "grafana_package_file": str(path),
+            "grafana_package_file_sha256": checksum,
+        }
         return variables, f"Grafana: from {path}; {_SIGN_IN}"
     if repository_answers:
         return {}, f"Grafana: from apt.grafana.com; {_SIGN_IN}"

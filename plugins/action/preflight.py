@@ -23,7 +23,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._options imp
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
     components_of,
     inventory_errors,
-    port_of,
+    ports_of,
 )
 
 _SUPPORTED = {"Debian": ("12", "13")}
@@ -74,19 +74,18 @@ class ActionModule(ActionBase):
         components = components_of(host, groups, hostvars)
         for component in components:
             errors += self._option_errors(component, task_vars)
-        if not errors:
-            module_args = {
-                "ports": {c.unit: port_of(c, host, hostvars) for c in components},
-                "postgresql": host in groups.get("database", []),
-            }
-            observed = self._execute_module(
-                module_name="koprogo.observability.preflight",
-                module_args=module_args,
-                task_vars=task_vars,
-            )
-            if observed.get("failed") and "errors" not in observed:
-                return {**result, **observed}
-            errors = observed.get("errors", [])
+        module_args = {
+            "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
+            "postgresql": host in groups.get("database", []),
+        }
+        observed = self._execute_module(
+            module_name="koprogo.observability.preflight",
+            module_args=module_args,
+            task_vars=task_vars,
+        )
+        if "errors" not in observed:
+            return {**result, **observed}
+        errors += observed["errors"]
         result.update(changed=False, errors=errors, components=[c.name for c in components])
         if errors:
             result.update(failed=True, msg="Nothing was changed. " + "; ".join(errors))

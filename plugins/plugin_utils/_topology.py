@@ -33,6 +33,7 @@ __all__ = [
     "inventory_errors",
     "packages_of",
     "port_of",
+    "ports_of",
     "scrape_jobs",
 ]
 
@@ -92,6 +93,15 @@ def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
 def port_of(component: Component, host: str, hostvars: HostVars) -> int:
     """The port a component listens on: its C(<name>_port) on that host."""
     return int(setting(hostvars[host], component.name, "port"))
+
+
+def ports_of(host: str, groups: Groups, hostvars: HostVars) -> list[tuple[Component, int]]:
+    """Each component of a host with its port; one whose port is no number is judged elsewhere."""
+    return [
+        (component, port_of(component, host, hostvars))
+        for component in components_of(host, groups, hostvars)
+        if str(setting(hostvars[host], component.name, "port")).isdigit()
+    ]
 
 
 def _endpoints(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
@@ -287,8 +297,7 @@ def inventory_errors(groups: Groups, hostvars: HostVars) -> list[str]:
         errors.append("inventory group 'monitoring': expected at least one host, found none")
     for host in _members(groups, "all"):
         seen: dict[int, str] = {}
-        for component in components_of(host, groups, hostvars):
-            port = port_of(component, host, hostvars)
+        for component, port in ports_of(host, groups, hostvars):
             if port in seen:
                 errors.append(
                     f"host '{host}': {component.name}_port and {seen[port]}_port are both {port}; "

@@ -171,3 +171,9 @@ def test_the_users_own_targets_are_probed() -> None:
 def test_an_ipv6_address_is_bracketed() -> None:
     moved = configs(FLEET, "node", db1={"koprogo_address": "2001:db8::3"})
     assert {t for c in moved for t in c["targets"]} >= {"[2001:db8::3]:9998"}
+
+
+def test_a_port_that_is_no_number_is_left_to_the_options_check() -> None:
+    variables = hostvars(SINGLE, box={"prometheus_port": "web"})
+    assert topology.inventory_errors(SINGLE, variables) == []
+    assert "prometheus" not in {c.name for c, _port in topology.ports_of("box", SINGLE, variables)}

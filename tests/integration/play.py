@@ -17,6 +17,8 @@ _ENVIRONMENT = {
     # Molecule forces colour, and sentences could not be searched.
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_FORCE_COLOR": "0",
+    # It also sends what -v adds to the other stream, out of order.
+    "ANSIBLE_VERBOSE_TO_STDERR": "0",
 }
 
 

@@ -208,9 +208,8 @@ def test_a_killed_run_is_healed_by_the_next(victim: str) -> None:
     for host in HOSTS:
         assert all_changed(first[host]) == ["failed"]
         outcome = all_changed(rows[host])
-        print(rows[host])  # noqa: T201 - shown if the test fails
         # Where apt-get went on alone, there was nothing left to do.
-        assert outcome[1] is not "failed"  # noqa: F632
+        assert outcome[1] != "failed", rows[host]
         assert [outcome[0], *outcome[2:]] == [True, True, False, True, True]
 
 

@@ -152,19 +152,18 @@ class PackageSet:
             outcome.notes.append(
                 "This host has no package lists yet; the real run downloads them first."
             )
-        planned = {step.package: step for step in steps}
+        planned = {
+            step.package: (step.before or "absent", step.after or "absent") for step in steps
+        }
         for item in missing:
-            step = planned.pop(item.package, None)
-            after = (
-                step.after
-                if step
-                else f"{item.version or 'the available version'} (would be installed)"
+            _before, after = planned.get(
+                item.package,
+                ("", f"{item.version or 'the available version'} (would be installed)"),
             )
-            outcome.change(f"package {item.package}", installed.get(item.package, "absent"), after)
-        for step in planned.values():
-            outcome.change(
-                f"package {step.package}", step.before or "absent", step.after or "absent"
-            )
+            planned[item.package] = (installed.get(item.package, "absent"), after)
+        # In the real run's order, so that the two diffs are the same.
+        for package, (before, after) in sorted(planned.items()):
+            outcome.change(f"package {package}", before, after)
         outcome.facts["packages"] = installed
 
     def _install(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 import uuid
 from typing import Any
 
@@ -75,13 +76,18 @@ def test_the_runbooks_promql_returns_data(host: Any, query: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def database_error() -> None:
-    """A healthy database logs no error: make one."""
+def trouble() -> None:
+    """A healthy product logs no error: a few requests fail, a few are slow, a statement is wrong."""
+    faults = ["docker", "exec", API, "koprogo-api", "faults"]
+    subprocess.run([*faults, "on", "errors", "rate=0.5", "status=503"], check=True)
+    subprocess.run([*faults, "on", "latency", "seconds=1.2", "rate=0.3"], check=True)
+    time.sleep(10)
+    subprocess.run([*faults, "clear"], check=True)
     statement = ["psql", "-c", "SELECT no_such_column"]
     subprocess.run(["docker", "exec", "-u", "postgres", DB, *statement], check=False)
 
 
-@pytest.mark.usefixtures("database_error")
+@pytest.mark.usefixtures("trouble")
 @pytest.mark.parametrize("query", RUNBOOK_LOGQL)
 def test_the_runbooks_logql_returns_lines(host: Any, query: str) -> None:
     assert wait_for(lambda: logql(host, query, since=1800), seconds=60, what=query)

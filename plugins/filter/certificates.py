@@ -11,19 +11,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-try:
-    from ansible_collections.koprogo.observability.plugins.plugin_utils import _certificates
-except ImportError as error:
-    MISSING: ImportError | None = error
-else:
-    MISSING = None
+from ansible_collections.koprogo.observability.plugins.plugin_utils import _certificates
 
 
 def _need_library() -> None:
-    if MISSING is not None:
+    if _certificates.MISSING is not None:
         raise AnsibleFilterError(
             "certificates: expected the Python library cryptography on the control node, found none "
-            f"({MISSING}); install it there, as requirements.txt does"
+            f"({_certificates.MISSING}); install it there, as requirements.txt does"
         )
 
 

@@ -17,12 +17,18 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError as error:
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
 
 __all__ = [
+    "MISSING",
     "alternative_name",
     "expiry_metrics",
     "key_fingerprint",
@@ -33,7 +39,6 @@ __all__ = [
 METRIC = "koprogo_certificate_not_after_seconds"
 # Inventory names may have underscores, which host names may not: checkers accept them.
 _DNS_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
-_USAGES = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
 _SECONDS_PER_DAY = 86_400
 
 
@@ -134,7 +139,10 @@ def request_problems(
         problems.append(f"it is for subject '{request.subject.rfc4514_string()}'")
     if _names(request.extensions) != set(names):
         problems.append(f"it is for {', '.join(sorted(_names(request.extensions))) or 'nobody'}")
-    if not _usages(request.extensions) <= _USAGES:
+    if not _usages(request.extensions) <= {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+    }:
         problems.append("it asks for other uses than TLS server and client")
     known = (
         x509.SubjectAlternativeName,

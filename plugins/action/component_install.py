@@ -15,6 +15,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 _MODULE = "koprogo.observability.component_install"
+# The record of the one transaction for all components of a host, and the fact with its predictions.
+_COMMON = "packages"
+_PROMISED = "koprogo_promised_packages"
 
 
 class ActionModule(ActionBase):
@@ -34,6 +37,8 @@ class ActionModule(ActionBase):
                 "msg": "staged_file: expected no such option, it is for internal use.",
             }
         result = self._ask(arguments, task_vars)
+        if self._task.check_mode:
+            self._keep_promises(arguments, result, (task_vars or {}).get("ansible_facts", {}))
         need = result.pop("needs_source", None)
         if need is None or result.get("failed"):
             return result
@@ -56,6 +61,26 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return result
         return self._send(name, local, arguments, task_vars)
+
+    @staticmethod
+    def _keep_promises(
+        arguments: dict[str, Any], result: dict[str, Any], facts: dict[str, Any]
+    ) -> None:
+        """In check mode, a package that the host's common transaction predicts is not predicted again.
+
+        The real run finds it installed when the component's own turn comes.
+        """
+        wanted = {*arguments.get("packages", []), *arguments.get("requires", [])}
+        if arguments.get("name") == _COMMON:
+            result["ansible_facts"] = {_PROMISED: sorted(wanted) if result.get("changed") else []}
+        elif (
+            result.get("changed")
+            and wanted
+            and arguments.get("method", "package") == "package"
+            and not any(arguments.get(key) for key in ("package_file", "user_first", "version"))
+            and wanted <= set(facts.get(_PROMISED, []))
+        ):
+            result.update(changed=False, diff=[])
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(

@@ -139,3 +139,33 @@ def test_the_internal_option_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     action = Action([], staged_file="/etc/shadow")
     assert action.go(monkeypatch)["failed"]
     assert action.asked == []
+
+
+@pytest.mark.parametrize(
+    ("packages", "promised", "arguments", "changed"),
+    [
+        (["a"], ["a", "b"], {}, False),
+        (["a"], ["b"], {}, True),
+        (["a"], [], {}, True),
+        (["a"], ["a"], {"user_first": True}, True),
+        (["a"], ["a"], {"method": "archive"}, True),
+    ],
+)
+def test_check_mode_predicts_a_package_once(
+    monkeypatch: pytest.MonkeyPatch,
+    packages: list[str],
+    promised: list[str],
+    arguments: dict[str, Any],
+    changed: bool,
+) -> None:
+    action = Action([{"changed": True}], check=True, packages=packages, **arguments)
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_a, **_k: {})
+    facts = {"koprogo_promised_packages": promised}
+    assert action.run(task_vars={"ansible_facts": facts})["changed"] is changed
+
+
+def test_the_common_transaction_says_what_it_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action([{"changed": True}], check=True, packages=["b", "a"])
+    action._task.args["name"] = "packages"
+    result = action.go(monkeypatch)
+    assert result["ansible_facts"] == {"koprogo_promised_packages": ["a", "b"]}

@@ -31,6 +31,8 @@ class Part:
     argv: tuple[str, ...]
     cwd: Path = ROOT
     env: Mapping[str, str] = field(default_factory=dict)
+    # A scenario kills hosts and daemons on a machine that may be busy. A second try is allowed, and told.
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,15 @@ def run_parts(parts: Sequence[Part]) -> list[Outcome]:
     for number, part in enumerate(parts, start=1):
         print(f"\n== {number}/{len(parts)} {part.name}: {' '.join(part.argv)}", flush=True)
         began = time.monotonic()
-        code = stream(part.argv, cwd=part.cwd, env={**tool_environment(), **part.env})
-        outcomes.append(Outcome(part.name, code == 0, time.monotonic() - began))
-        print(f"== {part.name}: {'passed' if code == 0 else f'FAILED ({code})'}", flush=True)
+        name = part.name
+        for attempt in range(1, part.tries + 1):
+            code = stream(part.argv, cwd=part.cwd, env={**tool_environment(), **part.env})
+            print(f"== {name}: {'passed' if code == 0 else f'FAILED ({code})'}", flush=True)
+            if code == 0:
+                break
+            if attempt < part.tries:
+                name = f"{part.name} (try {attempt + 1})"
+        outcomes.append(Outcome(name, code == 0, time.monotonic() - began))
     return outcomes
 
 
@@ -142,7 +150,9 @@ def test(only: str = "") -> int:
     env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
     wanted = [only] if only else names
     argv = ("molecule", "test", "--scenario-name")
-    outcomes += run_parts([Part(f"scenario {name}", (*argv, name), env=env) for name in wanted])
+    outcomes += run_parts(
+        [Part(f"scenario {name}", (*argv, name), env=env, tries=2) for name in wanted]
+    )
     return _report(outcomes)
 
 

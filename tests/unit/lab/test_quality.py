@@ -43,3 +43,14 @@ def test_the_pip_that_ansible_test_wants() -> None:
     assert sanity.pip_version("x(\n        pip='24.2',\n)") == "24.2"
     with pytest.raises(LabError, match="must follow"):
         sanity.pip_version("nothing")
+
+
+def test_a_second_try_is_told(tmp_path: Path) -> None:
+    flag = tmp_path / "seen"
+    once = ("sh", "-c", f"test -e {flag} || {{ touch {flag}; false; }}")
+    never = ("false",)
+    outcomes = quality.run_parts([Part("once", once, tries=2), Part("never", never, tries=2)])
+    assert [(one.name, one.passed) for one in outcomes] == [
+        ("once (try 2)", True),
+        ("never (try 2)", False),
+    ]

@@ -31,7 +31,7 @@ __all__ = ["Figures", "bench", "fleet", "page"]
 _FOLDER = STATE / "bench"
 _RECORD = _FOLDER / "runs.jsonl"
 _LABEL = "koprogo.lab=bench"
-_PAIRS = 3
+_PAIRS = int(os.environ.get("KOPROGO_BENCH_PAIRS", "3"))
 # Ten hosts take a machine of two cores half an hour: KOPROGO_BENCH_SIZES="1 3" leaves them out.
 _SIZES = tuple(int(size) for size in os.environ.get("KOPROGO_BENCH_SIZES", "1 3 10").split())
 _FOUR = {

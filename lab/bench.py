@@ -197,6 +197,8 @@ def _pairs(board: Clock) -> list[tuple[float, float]]:
         for name in names:
             install = "apt-get update -q && apt-get install -qy --no-install-recommends postgresql"
             output(["docker", "exec", name, "sh", "-c", f"{install} >/dev/null 2>&1"])
+            # The product's database, which the exporter reads.
+            output(["docker", "exec", "-u", "postgres", name, "createdb", "koprogo_db"])
         inventory = _inventory({"monitoring": [names[0]], "database": [names[0]]})
         ours = _play(inventory, playbook).wall
         found.append((ours, _bare(names[1], source=names[0])))

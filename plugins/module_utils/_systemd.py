@@ -12,6 +12,7 @@ import ipaddress
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ _STATE = (
     "NeedDaemonReload",
     "ControlGroup",
     "ExecMainStatus",
-    "ActiveEnterTimestampMonotonic",
+    "ExecMainStartTimestampMonotonic",
     "InvocationID",
 )
 _LISTEN = "0A"
@@ -46,7 +47,7 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit as systemd sees it; the names follow systemd's properties."""
+    """A unit as systemd sees it; the names follow systemd's properties. ``age`` is the main process's, in seconds."""
 
     unit: str
     load: str
@@ -61,6 +62,7 @@ class UnitState:
     control_group: str
     exit_status: int
     invocation: str
+    age: float = 0.0
 
     @property
     def exists(self) -> bool:
@@ -160,6 +162,7 @@ class Systemd:
             control_group=values["ControlGroup"],
             exit_status=_number(values["ExecMainStatus"]),
             invocation=values["InvocationID"],
+            age=_age(values["ExecMainStartTimestampMonotonic"]),
         )
 
     def journal(self, unit: str, *, lines: int = 15, invocation: str = "") -> list[str]:
@@ -279,6 +282,11 @@ class Systemd:
             if match:
                 found.add(match.group(1))
         return found
+
+
+def _age(microseconds: str) -> float:
+    """Return the seconds since a time that systemd gives in microseconds after the boot."""
+    return time.monotonic() - _number(microseconds) / 1e6
 
 
 def _number(text: str) -> int:

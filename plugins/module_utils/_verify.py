@@ -37,6 +37,9 @@ __all__ = ["Expectation", "Verifier", "parse_exposure"]
 
 _OVERALL = re.compile(r"Overall exposure level for .+?: (\d+(?:\.\d+)?)")
 
+# How many seconds a service that was restarted must live to count as running.
+_SETTLE = 2.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
@@ -93,6 +96,7 @@ class Verifier:
             self._probe()
             self._judge_sockets()
             self._judge_exposure()
+            self._outlast(first)
         last = self._systemd.state(self._wanted.unit)
         self._judge_state(first, last)
         evidence = {"unit": self._wanted.unit, **self._found.values}
@@ -132,6 +136,11 @@ class Verifier:
             )
         if wanted.enabled and last.enabled in ("disabled", "masked", "enabled-runtime"):
             found.problems.append(f"expected it to be enabled at boot, found {last.enabled}")
+
+    def _outlast(self, first: UnitState) -> None:
+        """Look again only when one that was restarted has lived a while: a crash loop runs most of the time."""
+        if first.restarts and first.age < _SETTLE:
+            self._sleep(_SETTLE - first.age)
 
     def _probe(self) -> None:
         try:

@@ -73,6 +73,7 @@ def verify(
     *looks: Iterable[Socket],
     states: list[dict[str, str]] | None = None,
     exposure: str = OVERALL.format("1.1"),
+    sleeps: list[float] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Verify a unit whose state changes from one question to the next."""
@@ -97,7 +98,7 @@ def verify(
         runner=runner,
         systemd=Systemd(runner),
         sockets=Table(*(looks or ([WANTED],))),
-        sleep=lambda _seconds: None,
+        sleep=(sleeps if sleeps is not None else []).append,
     )
     return verifier.verify()
 
@@ -175,6 +176,20 @@ def test_each_finding_is_a_sentence(options: dict[str, Any], problem: str) -> No
     assert problem in first
     assert caught.value.evidence["problems"]
     assert caught.value.evidence["unit"] == "x.service"
+
+
+@pytest.mark.parametrize(
+    ("restarts", "seconds_ago", "waits"), [("3", 0.5, True), ("3", 60.0, False), ("0", 0.5, False)]
+)
+def test_what_was_restarted_must_live_a_while(
+    restarts: str, seconds_ago: float, waits: bool
+) -> None:
+    """A crash loop whose process lives for 0.4 s is seen running most of the time."""
+    started = str(int((time.monotonic() - seconds_ago) * 1e6))
+    living = {"NRestarts": restarts, "ExecMainStartTimestampMonotonic": started}
+    sleeps: list[float] = []
+    verify(states=[living], sleeps=sleeps)
+    assert [1.0 < seconds < 2.0 for seconds in sleeps] == ([True] if waits else [])
 
 
 def test_all_findings_come_together() -> None:

@@ -7,89 +7,32 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.demo import preparation
 from lab.images import RELEASES, image_of
+from lab.parts import Outcome, Part, run_parts, table
 from lab.paths import ROOT
-from lab.shell import LabError, stream
-from lab.steps import Clock, clock, run_steps
-from lab.venv import ensure_venv, tool_environment
+from lab.shell import LabError
+from lab.steps import Clock, run_steps
+from lab.venv import ensure_venv
 
-__all__ = ["Outcome", "Part", "check", "docs", "lint", "run_parts", "scenarios", "table", "test"]
+__all__ = ["check", "docs", "lint", "scenarios", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
-
-@dataclass(frozen=True)
-class Part:
-    """One command of a run; it passes when it returns 0."""
-
-    name: str
-    argv: tuple[str, ...]
-    cwd: Path = ROOT
-    env: Mapping[str, str] = field(default_factory=dict)
-    # A scenario kills hosts and daemons on a machine that may be busy. A second try is allowed, and told.
-    tries: int = 1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a part ended."""
-
-    name: str
-    passed: bool
-    seconds: float
+_LONG = ("component", "default", "log_collector", "doors", "loki")
 
 
 def scenarios(root: Path = ROOT) -> list[str]:
-    """Return the names of all Molecule scenarios, the large ones last."""
+    """Return the names of all Molecule scenarios, the long ones first: they fill the lanes best."""
     names = [path.parent.name for path in (root / "molecule").glob("*/molecule.yml")]
-    return sorted(names, key=lambda name: (name == "default", name == "single", name))
+    return sorted(names, key=lambda name: (name not in _LONG, name))
 
 
-def table(outcomes: Sequence[Outcome], slowest: int = 15) -> str:
-    """Return the slowest parts and all failures, and as the last line the count."""
-    shown = sorted(outcomes, key=lambda one: one.seconds, reverse=True)
-    shown = shown[:slowest] + [one for one in shown[slowest:] if not one.passed]
-    width = max((len(one.name) for one in shown), default=0)
-    lines = ["", "The slowest parts:" if len(outcomes) > len(shown) else "Parts:"]
-    lines += [
-        f"  {one.name:<{width}}  {clock(one.seconds):>6}  {'passed' if one.passed else 'FAILED'}"
-        for one in shown
-    ]
-    passed = sum(one.passed for one in outcomes)
-    total = sum(one.seconds for one in outcomes)
-    lines += [
-        "",
-        f"All of it took {clock(total)}.",
-        f"{passed} passed, {len(outcomes) - passed} failed",
-    ]
-    return "\n".join(lines)
-
-
-def run_parts(parts: Sequence[Part]) -> list[Outcome]:
-    """Run all parts one after the other; a failed one does not stop the rest."""
-    outcomes = []
-    for number, part in enumerate(parts, start=1):
-        print(f"\n== {number}/{len(parts)} {part.name}: {' '.join(part.argv)}", flush=True)
-        began = time.monotonic()
-        name = part.name
-        for attempt in range(1, part.tries + 1):
-            code = stream(part.argv, cwd=part.cwd, env={**tool_environment(), **part.env})
-            print(f"== {name}: {'passed' if code == 0 else f'FAILED ({code})'}", flush=True)
-            if code == 0:
-                break
-            if attempt < part.tries:
-                name = f"{part.name} (try {attempt + 1})"
-        outcomes.append(Outcome(name, code == 0, time.monotonic() - began))
-    return outcomes
-
-
-def _report(outcomes: Sequence[Outcome]) -> int:
-    print(table(outcomes))
+def _report(outcomes: Sequence[Outcome], began: float) -> int:
+    print(table(outcomes, elapsed=time.monotonic() - began))
     return 0 if all(one.passed for one in outcomes) else 1
 
 
@@ -111,8 +54,8 @@ def _sanity_part() -> Part:
 
 def lint() -> int:
     """Check style, types, YAML, roles, changelog, and the built collection."""
-    _ready()
-    return _report(run_parts([*_static_parts(), _sanity_part()]))
+    began = _ready()
+    return _report(run_parts([*_static_parts(), _sanity_part()]), began)
 
 
 def _unit_parts() -> list[Part]:
@@ -124,14 +67,15 @@ def _unit_parts() -> list[Part]:
 
 def check() -> int:
     """Run the short loop: no containers, no network."""
-    _ready()
-    return _report(run_parts([*_static_parts(), *_unit_parts()]))
+    began = _ready()
+    return _report(run_parts([*_static_parts(), *_unit_parts()]), began)
 
 
 def docs() -> int:
     """Write the reference of the roles' options from their argument specifications."""
-    _ready()
-    return _report(run_parts([Part("docs/roles.md", ("python", "-m", "lab.role_reference"))]))
+    began = _ready()
+    part = Part("docs/roles.md", ("python", "-m", "lab.role_reference"))
+    return _report(run_parts([part]), began)
 
 
 def test(only: str = "") -> int:
@@ -143,19 +87,21 @@ def test(only: str = "") -> int:
     began = time.monotonic()
     run_steps(preparation(), board)
     outcomes = [Outcome("preparation", passed=True, seconds=time.monotonic() - began)]
-    if not only:
-        outcomes += run_parts([*_static_parts(), _sanity_part(), *_unit_parts()])
     # Molecule wraps what Ansible says at the terminal's width, and colours it in a log too.
-    env = {"COLUMNS": "140"} if sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
-    env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
-    wanted = [only] if only else names
-    argv = ("molecule", "test", "--scenario-name")
-    outcomes += run_parts(
-        [Part(f"scenario {name}", (*argv, name), env=env, tries=2) for name in wanted]
+    env = (
+        {"COLUMNS": "140"} if only and sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
     )
-    return _report(outcomes)
+    env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
+    parts = [] if only else [*_static_parts(), *_unit_parts(), _sanity_part()]
+    parts += [
+        Part(f"scenario {name}", ("molecule", "test", "--scenario-name", name), env=env, tries=2)
+        for name in ([only] if only else names)
+    ]
+    return _report([*outcomes, *run_parts(parts)], began)
 
 
-def _ready() -> None:
+def _ready() -> float:
+    """See to the virtual environment; return when that began."""
     board = Clock()
     board.say("venv", ensure_venv(lambda text: board.say("venv", text)))
+    return board.started

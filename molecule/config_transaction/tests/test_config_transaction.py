@@ -63,7 +63,12 @@ def test_what_was_put_there(host: testinfra.host.Host) -> None:
     assert (secret.user, secret.group, secret.mode) == ("root", "prometheus", 0o640)
     assert secret.content_string == "correct-horse"
     assert host.file("/etc/prometheus/prometheus.yml").contains("scrape_configs")
-    assert promql(host, "prometheus_config_last_reload_successful")
+    # The first scrape is up to one interval away.
+    wait_for(
+        lambda: promql(host, "prometheus_config_last_reload_successful"),
+        seconds=60,
+        what="a scrape of Prometheus by itself",
+    )
     rendered = host.file(f"{SET}/prometheus.yml").content_string
     assert rendered.startswith("#\n# Ansible managed\n#\n---\n")
     assert rendered.endswith('- targets: ["127.0.0.1:9090"]\n')

@@ -7,31 +7,52 @@ from pathlib import Path
 import pytest
 
 from lab import quality, sanity
-from lab.quality import Outcome, Part
+from lab.parts import Outcome, Part, run_parts, table
 from lab.shell import LabError
 
 
-def test_every_scenario_is_found_and_the_large_ones_come_last(tmp_path: Path) -> None:
+def test_every_scenario_is_found_and_the_large_ones_come_first(tmp_path: Path) -> None:
     for name in ("default", "single", "zebra", "alpha"):
         (tmp_path / "molecule" / name).mkdir(parents=True)
         (tmp_path / "molecule" / name / "molecule.yml").touch()
     (tmp_path / "molecule" / "shared").mkdir()
-    assert quality.scenarios(tmp_path) == ["alpha", "zebra", "single", "default"]
+    assert quality.scenarios(tmp_path) == ["default", "alpha", "single", "zebra"]
 
 
-def test_the_last_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_line_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     parts = [Part("good", ("true",)), Part("bad", ("false",)), Part("later", ("true",))]
-    outcomes = quality.run_parts(parts)
+    outcomes = run_parts(parts, logs=tmp_path)
     assert [one.passed for one in outcomes] == [True, False, True]
-    assert quality.table(outcomes).splitlines()[-1] == "2 passed, 1 failed"
-    assert "bad: FAILED (1)" in capsys.readouterr().out
+    assert table(outcomes).splitlines()[-1] == "2 passed, 1 failed"
+    assert "FAILED (1, 0:00)" in capsys.readouterr().out
 
 
 def test_a_failure_is_shown_however_quick_it_was() -> None:
     outcomes = [Outcome(f"slow{number}", passed=True, seconds=100) for number in range(20)]
-    text = quality.table([*outcomes, Outcome("quick", passed=False, seconds=0.1)], slowest=3)
+    text = table([*outcomes, Outcome("quick", passed=False, seconds=0.1)], slowest=3)
     assert text.count("slow") == 4  # three rows and the heading
     assert "quick" in text
+
+
+def test_parts_run_side_by_side_and_only_a_failed_ones_words_are_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Each of the two waits for the other's file: one after the other would never end."""
+    meet = (
+        "echo words of {0}; sleep 0.3; touch {0};"
+        "for n in $(seq 100); do test -e {1} && exit {2}; sleep 0.1; done; exit 9"
+    )
+    parts = [
+        Part("left/part", ("sh", "-c", meet.format("left", "right", 0)), cwd=tmp_path),
+        Part("right", ("sh", "-c", meet.format("right", "left", 1)), cwd=tmp_path),
+    ]
+    outcomes = run_parts(parts, lanes=2, logs=tmp_path / "logs", heartbeat=0.05)
+    assert [(one.name, one.passed) for one in outcomes] == [("left/part", True), ("right", False)]
+    said = capsys.readouterr().out
+    assert "still at it: left/part, right" in said
+    assert "\nwords of right" in said
+    assert "\nwords of left" not in said
+    assert (tmp_path / "logs" / "left-part.log").read_text() == "words of left\n"
 
 
 def test_an_unknown_scenario_is_named() -> None:
@@ -49,7 +70,9 @@ def test_a_second_try_is_told(tmp_path: Path) -> None:
     flag = tmp_path / "seen"
     once = ("sh", "-c", f"test -e {flag} || {{ touch {flag}; false; }}")
     never = ("false",)
-    outcomes = quality.run_parts([Part("once", once, tries=2), Part("never", never, tries=2)])
+    outcomes = run_parts(
+        [Part("once", once, tries=2), Part("never", never, tries=2)], logs=tmp_path
+    )
     assert [(one.name, one.passed) for one in outcomes] == [
         ("once (try 2)", True),
         ("never (try 2)", False),

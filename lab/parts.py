@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parts of a test run: two at a time, each with its log, its duration and its verdict."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.paths import ROOT, STATE
+from lab.shell import LabError, stream, tail
+from lab.steps import Clock, clock
+from lab.venv import tool_environment
+
+__all__ = ["LANES", "Outcome", "Part", "run_parts", "table"]
+
+# A scenario waits for daemons and for apt about half of its time; more than two lanes would
+# make two cores late for the deadlines that the tests measure.
+LANES = min(2, os.cpu_count() or 1)
+_LOGS = STATE / "test"
+# What says how a part went: pytest's last line, and those of the linters.
+_SUMMARY = re.compile(r"^.*(?:\d+ passed|\d+ failed|Success: |All checks passed|Passed: ).*$", re.M)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SHOWN_LINES = 150
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of a run; it passes when it returns 0."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: Path = ROOT
+    env: Mapping[str, str] = field(default_factory=dict)
+    # A scenario kills hosts and daemons on a machine that may be busy. A second try is allowed, and told.
+    tries: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a part ended."""
+
+    name: str
+    passed: bool
+    seconds: float
+
+
+def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None = None) -> str:
+    """Return the slowest parts and all failures, and as the last line the count.
+
+    ``elapsed`` is the whole run's duration in seconds, less than the parts' sum where they ran
+    side by side.
+    """
+    shown = sorted(outcomes, key=lambda one: one.seconds, reverse=True)
+    shown = shown[:slowest] + [one for one in shown[slowest:] if not one.passed]
+    width = max((len(one.name) for one in shown), default=0)
+    lines = ["", "The slowest parts:" if len(outcomes) > len(shown) else "Parts:"]
+    lines += [
+        f"  {one.name:<{width}}  {clock(one.seconds):>6}  {'passed' if one.passed else 'FAILED'}"
+        for one in shown
+    ]
+    passed = sum(one.passed for one in outcomes)
+    total = sum(one.seconds for one in outcomes)
+    lines += [
+        "",
+        f"All of it took {clock(total if elapsed is None else elapsed)}.",
+        f"{passed} passed, {len(outcomes) - passed} failed",
+    ]
+    return "\n".join(lines)
+
+
+def run_parts(
+    parts: Sequence[Part], *, lanes: int = LANES, logs: Path = _LOGS, heartbeat: float = 60
+) -> list[Outcome]:
+    """Run all parts, ``lanes`` at a time; a failed one does not stop the rest.
+
+    A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
+    failed one's is shown.
+    """
+    board = Clock()
+    if len(parts) == 1:
+        return [_perform(parts[0], board, None)]
+    logs.mkdir(parents=True, exist_ok=True)
+    outcomes: dict[str, Outcome] = {}
+    with ThreadPoolExecutor(max_workers=lanes) as pool:
+        running: dict[Future[Outcome], Part] = {
+            pool.submit(
+                _perform, part, board, logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
+            ): part
+            for part in parts
+        }
+        while running:
+            done, _ = wait(running, timeout=heartbeat, return_when=FIRST_COMPLETED)
+            if not done:
+                names = [part.name for future, part in running.items() if future.running()]
+                board.say("…", f"still at it: {', '.join(names)}")
+            for future in done:
+                part = running.pop(future)
+                outcomes[part.name] = future.result()
+                board.say("", f"{len(outcomes)} of {len(parts)} done")
+    return [outcomes[part.name] for part in parts]
+
+
+def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:
+    """Run one part, again as often as it may; its name tells of a second try."""
+    began = time.monotonic()
+    name = part.name
+    for attempt in range(1, part.tries + 1):
+        board.say(name, " ".join(part.argv))
+        code = _run(part, log)
+        passed = code == 0
+        said = f": {summary}" if log and (summary := _summary(log)) else ""
+        took = clock(time.monotonic() - began)
+        board.say(name, f"passed ({took}){said}" if passed else f"FAILED ({code}, {took}){said}")
+        if not passed and log:
+            with board.lock:
+                print(_end(log), flush=True)
+        if passed:
+            break
+        if attempt < part.tries:
+            name = f"{part.name} (try {attempt + 1})"
+    return Outcome(name, passed, time.monotonic() - began)
+
+
+def _run(part: Part, log: Path | None) -> int:
+    environment = {**tool_environment(), **part.env}
+    if log is None:
+        return stream(part.argv, cwd=part.cwd, env=environment)
+    with log.open("w", encoding="utf-8") as target:
+        try:
+            return subprocess.run(
+                part.argv,
+                cwd=part.cwd,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        except FileNotFoundError as error:
+            raise LabError(f"{part.argv[0]} is not installed.") from error
+
+
+def _text(log: Path) -> str:
+    return _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _summary(log: Path) -> str:
+    found = _SUMMARY.findall(_text(log))
+    return found[-1].strip("= ") if found else ""
+
+
+def _end(log: Path) -> str:
+    """The failures of a log and what came just before the end of it."""
+    lines = _text(log).splitlines()
+    # After a failure Molecule takes its hosts away: pytest's words are what matters.
+    first = next((n for n, line in enumerate(lines) if re.fullmatch(r"=+ FAILURES =+", line)), None)
+    shown = lines[first:] if first is not None else lines
+    if len(shown) > 2 * _SHOWN_LINES:
+        left_out = len(shown) - 2 * _SHOWN_LINES
+        shown = [*shown[:_SHOWN_LINES], f"… {left_out} lines left out …", *shown[-_SHOWN_LINES:]]
+    return f"--- {log}\n" + tail("\n".join(shown), 2 * _SHOWN_LINES + 1) + "\n---"

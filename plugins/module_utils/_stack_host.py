@@ -19,6 +19,10 @@ from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
+    Socket,
+    SocketTable,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._stack import (
     MARK,
     Check,
@@ -27,10 +31,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack impor
     passed,
     skipped,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
-    Listener,
-    Systemd,
-)
+from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
 __all__ = ["LOG_KINDS", "Unit", "hardening", "sockets", "units", "write_marks"]
 
@@ -166,15 +167,18 @@ def hardening(runner: Runner, host: str, wanted: Iterable[Unit]) -> list[Check]:
     return [passed("units hardened", host, f"{len(seen)} with exposure at most {worst:g}")]
 
 
-def _in_place(listener: Listener, unit: Unit, addresses: Iterable[str]) -> bool:
-    address = listener.address.strip("[]")
-    if ipaddress.ip_address(address).is_loopback:
+def _in_place(found: Socket, unit: Unit, addresses: Iterable[str]) -> bool:
+    if found.address != "*" and ipaddress.ip_address(found.address).is_loopback:
         return True
-    return listener.port in unit.doors and address in addresses
+    return found.port in unit.doors and found.address in addresses
 
 
 def sockets(
-    systemd: Systemd, host: str, wanted: Iterable[Unit], addresses: Iterable[str]
+    systemd: Systemd,
+    table: SocketTable,
+    host: str,
+    wanted: Iterable[Unit],
+    addresses: Iterable[str],
 ) -> list[Check]:
     """Listening sockets: on loopback only, doors on the host's own addresses, none missing."""
     checks: list[Check] = []
@@ -183,7 +187,8 @@ def sockets(
     for unit in wanted:
         if not unit.port and not unit.max_exposure:
             continue
-        listeners = systemd.listeners(unit.unit)
+        pids = systemd.pids(unit.unit)
+        listeners = [one for one in table.of(pids) if one.protocol == "tcp"]
         seen += len(listeners)
         wide = [str(one) for one in listeners if not _in_place(one, unit, own)]
         ports = {one.port for one in listeners}
@@ -193,7 +198,7 @@ def sockets(
             problem = (
                 f"{unit.unit} listens on {listed(map(str, listeners))}, expected port {unit.port}"
             )
-        elif not listeners and unit.port and systemd.pids(unit.unit):
+        elif not listeners and unit.port and pids:
             problem = f"{unit.unit} listens on nothing, expected port {unit.port}"
         else:
             continue

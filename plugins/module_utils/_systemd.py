@@ -3,28 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to the collection: may change without notice.
 
-"""What the collection asks of systemd and of the sockets of a unit's processes."""
+"""What the collection asks of systemd."""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
-import re
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
-from ansible_collections.koprogo.observability.plugins.module_utils._io import (
-    list_directory,
-    read_link,
-    read_text,
-)
+from ansible_collections.koprogo.observability.plugins.module_utils._io import read_text
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
-__all__ = ["Listener", "Systemd", "UnitState"]
+__all__ = ["Systemd", "UnitState"]
 
 _STATE = (
     "Id",
@@ -42,12 +35,11 @@ _STATE = (
     "ExecMainStartTimestampMonotonic",
     "InvocationID",
 )
-_LISTEN = "0A"
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit as systemd sees it; the names follow systemd's properties. ``age`` is the main process's, in seconds."""
+    """A unit as systemd sees it; the names follow its properties. ``age`` is the main process's, in seconds."""
 
     unit: str
     load: str
@@ -92,19 +84,6 @@ class UnitState:
         return f"{self.unit} is {self.active} ({self.sub}{extra}{restarts})"
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class Listener:
-    """A listening TCP socket of a unit's process. IPv6 addresses are in brackets."""
-
-    address: str
-    port: int
-    pid: int
-
-    def __str__(self) -> str:
-        """The form used in options: address:port."""
-        return f"{self.address}:{self.port}"
-
-
 class Systemd:
     """systemctl and journalctl, each call with a time limit in seconds."""
 
@@ -113,13 +92,11 @@ class Systemd:
         runner: Runner,
         *,
         timeout: float = 120.0,
-        proc: str = "/proc",
         cgroups: str = "/sys/fs/cgroup",
     ):
-        """Use the given runner; ``proc`` and ``cgroups`` exist for tests."""
+        """Use the given runner; ``cgroups`` exists for tests."""
         self._runner = runner
         self._timeout = timeout
-        self._proc = proc
         self._cgroups = cgroups
 
     # Reading
@@ -182,21 +159,6 @@ class Systemd:
                 found |= self._cgroup_pids(base + values["ControlGroup"])
         if main := _number(values["MainPID"]):
             found.add(main)
-        return sorted(found)
-
-    def listeners(self, unit: str) -> list[Listener]:
-        """Return the listening TCP sockets that belong to a unit's processes."""
-        found: set[Listener] = set()
-        for pid in self.pids(unit):
-            sockets = self._sockets(pid)
-            for table, width in (("tcp", 4), ("tcp6", 16)):
-                for row in (read_text(f"{self._proc}/{pid}/net/{table}") or "").splitlines()[1:]:
-                    fields = row.split()
-                    if len(fields) > 9 and fields[3] == _LISTEN and fields[9] in sockets:
-                        address, _colon, port = fields[1].partition(":")
-                        found.add(
-                            Listener(address=_address(address, width), port=int(port, 16), pid=pid)
-                        )
         return sorted(found)
 
     # Acting
@@ -273,16 +235,6 @@ class Systemd:
                 found |= {int(word) for word in words if word.isdigit()}
         return found
 
-    def _sockets(self, pid: int) -> set[str]:
-        """Return the inode numbers of a process's sockets."""
-        folder = f"{self._proc}/{pid}/fd"
-        found = set()
-        for name in list_directory(folder):
-            match = re.fullmatch(r"socket:\[(\d+)\]", read_link(f"{folder}/{name}") or "")
-            if match:
-                found.add(match.group(1))
-        return found
-
 
 def _age(microseconds: str) -> float:
     """Return the seconds since a time that systemd gives in microseconds after the boot."""
@@ -291,12 +243,3 @@ def _age(microseconds: str) -> float:
 
 def _number(text: str) -> int:
     return int(text) if text.isdigit() else 0
-
-
-def _address(text: str, width: int) -> str:
-    """Decode the kernel's hexadecimal address: 32-bit words in the host's byte order."""
-    raw = bytes.fromhex(text)
-    if sys.byteorder == "little":
-        raw = b"".join(raw[start : start + 4][::-1] for start in range(0, width, 4))
-    address = ipaddress.ip_address(raw)
-    return str(address) if width == 4 else f"[{address}]"

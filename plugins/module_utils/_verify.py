@@ -138,7 +138,7 @@ class Verifier:
             found.problems.append(f"expected it to be enabled at boot, found {last.enabled}")
 
     def _outlast(self, first: UnitState) -> None:
-        """Look again only when one that was restarted has lived a while: a crash loop runs most of the time."""
+        """Let one that was restarted live a while first: a crash loop runs most of the time."""
         if first.restarts and first.age < _SETTLE:
             self._sleep(_SETTLE - first.age)
 

@@ -67,18 +67,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
+    Socket,
+    SocketTable,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
 
-def port_errors(ports: dict[str, int], runner: Runner) -> list[str]:
+def port_errors(ports: dict[str, int], systemd: Systemd, table: SocketTable) -> list[str]:
     """Ports that something other than the wanted unit listens on."""
-    systemd = Systemd(runner)
-    listening = runner.run(["ss", "-Hltnp"], check=True).stdout.splitlines()
     errors = []
     for unit, port in ports.items():
-        holders = [line.split()[-1] for line in listening if line.split()[3].endswith(f":{port}")]
-        if holders and port not in {listener.port for listener in systemd.listeners(unit)}:
-            errors.append(f"port {port}: expected it free for {unit}, found {holders[0]} listening")
+        wanted = Socket(protocol="tcp", address="*", port=port)
+        if holder := table.holder(wanted, but=systemd.pids(unit)):
+            errors.append(f"port {port}: expected it free for {unit}, found {holder} listening")
     return errors
 
 
@@ -102,7 +104,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        errors = port_errors(module.params["ports"], Runner())
+        errors = port_errors(module.params["ports"], Systemd(Runner()), SocketTable())
     except KoprogoError as error:
         module.fail_json(**error.as_result())
     if module.params["postgresql"]:

@@ -133,6 +133,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._sockets import SocketTable
 from ansible_collections.koprogo.observability.plugins.module_utils._stack import skipped
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_host import (
     LOG_KINDS,
@@ -195,7 +196,8 @@ def main() -> None:
         wanted = [Unit.from_options(entry) for entry in module.params["units"]]
         checks = units(runner, host, wanted)
         checks += hardening(runner, host, wanted)
-        checks += sockets(Systemd(runner), host, wanted, resolved(module.params["addresses"]))
+        addresses = resolved(module.params["addresses"])
+        checks += sockets(Systemd(runner), SocketTable(), host, wanted, addresses)
         marks: list[dict[str, Any]] = []
         if module.check_mode and module.params["logs"]:
             checks.append(skipped("marked line written", host, "not in check mode"))

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _stack_host
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result
+from ansible_collections.koprogo.observability.plugins.module_utils._sockets import Socket
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_host import (
     Unit,
     hardening,
@@ -21,7 +22,6 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack_host 
     units,
     write_marks,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Listener
 
 NOW = 10_000.0
 OURS = Unit(unit="a.service", port=9100, max_exposure=2.0)
@@ -115,50 +115,61 @@ def test_hardening_without_an_answer() -> None:
 
 
 class FakeSystemd:
-    """Has sockets."""
+    """Has a process."""
 
-    def __init__(self, *listeners: tuple[str, int], running: bool = True) -> None:
-        self.found = [Listener(address=a, port=p, pid=1) for a, p in listeners]
+    def __init__(self, *, running: bool = True) -> None:
         self.running = running
-
-    def listeners(self, _unit: str) -> list[Listener]:
-        return self.found
 
     def pids(self, _unit: str) -> list[int]:
         return [1] if self.running else []
+
+
+class FakeTable:
+    """Has sockets."""
+
+    def __init__(self, *listeners: tuple[str, int]) -> None:
+        self.found = [Socket(protocol="tcp", address=a, port=p) for a, p in listeners]
+        self.found.append(Socket(protocol="udp", address="*", port=53))
+
+    def of(self, _pids: list[int]) -> list[Socket]:
+        return self.found
 
 
 @pytest.mark.parametrize(
     ("unit", "listeners", "evidence"),
     [
         (OURS, [("127.0.0.1", 9100)], ""),
-        (OURS, [("[::1]", 9100)], ""),
-        (OURS, [("0.0.0.0", 9100)], "listens on 0.0.0.0:9100, expected loopback or a door"),
-        (OURS, [("[::]", 9100)], "listens on [::]:9100, expected loopback or a door"),
+        (OURS, [("::1", 9100)], ""),
+        (OURS, [("*", 9100)], "listens on *:9100, expected loopback or a door"),
         (OURS, [("127.0.0.1", 9100), ("192.0.2.1", 9100)], "listens on 192.0.2.1:9100"),
         (OURS, [("127.0.0.1", 9101)], "listens on 127.0.0.1:9101, expected port 9100"),
         (OURS, [], "listens on nothing, expected port 9100"),
         (DOOR, [("192.0.2.1", 9998)], ""),
-        (DOOR, [("0.0.0.0", 9998)], "expected loopback or a door"),
+        (DOOR, [("*", 9998)], "expected loopback or a door"),
         (DOOR, [("192.0.2.2", 9998)], "expected loopback or a door"),
         (DOOR, [("192.0.2.1", 9998), ("192.0.2.1", 9999)], "listens on 192.0.2.1:9999"),
     ],
 )
 def test_sockets(unit: Unit, listeners: list[tuple[str, int]], evidence: str) -> None:
-    systemd: Any = FakeSystemd(*listeners)
-    checks = sockets(systemd, "h", [unit], ["192.0.2.1"])
+    systemd: Any = FakeSystemd()
+    table: Any = FakeTable(*listeners)
+    checks = sockets(systemd, table, "h", [unit], ["192.0.2.1"])
     assert [c.result for c in checks] == ["failed" if evidence else "passed"]
     assert evidence in checks[0].evidence
 
 
 def test_a_unit_that_is_down_is_not_blamed_for_its_sockets_too() -> None:
     systemd: Any = FakeSystemd(running=False)
-    assert [c.result for c in sockets(systemd, "h", [OURS], [])] == ["passed"]
+    table: Any = FakeTable()
+    assert [c.result for c in sockets(systemd, table, "h", [OURS], [])] == ["passed"]
 
 
 def test_units_of_others_may_listen_anywhere() -> None:
-    systemd: Any = FakeSystemd(("0.0.0.0", 22))
-    assert [c.result for c in sockets(systemd, "h", [Unit(unit="api.service")], [])] == ["passed"]
+    systemd: Any = FakeSystemd()
+    table: Any = FakeTable(("*", 22))
+    assert [c.result for c in sockets(systemd, table, "h", [Unit(unit="api.service")], [])] == [
+        "passed"
+    ]
 
 
 def test_the_api_line_has_what_the_queries_select_and_accuses_nobody(tmp_path: Path) -> None:

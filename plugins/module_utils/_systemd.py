@@ -39,7 +39,7 @@ _STATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit as systemd sees it; the names follow its properties. ``age`` is the main process's, in seconds."""
+    """A unit as systemd sees it, by its properties' names. ``age`` is the main process's, in seconds."""
 
     unit: str
     load: str

@@ -102,13 +102,8 @@ options:
     description: Whether the unit must start at boot.
     type: bool
     default: true
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to show.
-    support: N/A
+extends_documentation_fragment:
+  - koprogo.observability.attributes.info
 """
 
 EXAMPLES = r"""

@@ -29,16 +29,12 @@ options:
       - Set by the action plugin from the inventory when absent.
     type: bool
     default: false
+extends_documentation_fragment:
+  - koprogo.observability.attributes.info
+  - koprogo.observability.attributes.action
 attributes:
   action:
-    description: Runs partly on the control node.
     support: full
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to show.
-    support: N/A
 """
 
 EXAMPLES = r"""

@@ -85,9 +85,10 @@ options:
     description: Name of the host in the results. Set by the action plugin.
     type: str
     default: localhost
+extends_documentation_fragment:
+  - koprogo.observability.attributes.action
 attributes:
   action:
-    description: Runs partly on the control node.
     support: full
   check_mode:
     description: Writes no marked lines in check mode.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.paths import ROOT, STATE
-from lab.shell import LabError, stream, tail
+from lab.shell import stream, tail
 from lab.steps import Clock, clock
 from lab.venv import tool_environment
 
@@ -114,7 +113,7 @@ def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:
     name = part.name
     for attempt in range(1, part.tries + 1):
         board.say(name, " ".join(part.argv))
-        code = _run(part, log)
+        code = stream(part.argv, cwd=part.cwd, env={**tool_environment(), **part.env}, log=log)
         passed = code == 0
         said = f": {summary}" if log and (summary := _summary(log)) else ""
         took = clock(time.monotonic() - began)
@@ -127,25 +126,6 @@ def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:
         if attempt < part.tries:
             name = f"{part.name} (try {attempt + 1})"
     return Outcome(name, passed, time.monotonic() - began)
-
-
-def _run(part: Part, log: Path | None) -> int:
-    environment = {**tool_environment(), **part.env}
-    if log is None:
-        return stream(part.argv, cwd=part.cwd, env=environment)
-    with log.open("w", encoding="utf-8") as target:
-        try:
-            return subprocess.run(
-                part.argv,
-                cwd=part.cwd,
-                env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=target,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
-        except FileNotFoundError as error:
-            raise LabError(f"{part.argv[0]} is not installed.") from error
 
 
 def _text(log: Path) -> str:

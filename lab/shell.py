@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Argv", "LabError", "answers", "install_packages", "output", "run", "stream", "tail"]
 
@@ -36,6 +38,22 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
+def _complete(
+    argv: Argv, *, timeout: float, env: Mapping[str, str] | None, **options: Any
+) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """Run a command to its end; return how it is shown in messages, and how it ended."""
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words, env=_environment(env), timeout=timeout, text=True, check=False, **options
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"{words[0]} is not installed.") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"`{shlex.join(words)}` took longer than {timeout:.0f} s.") from error
+    return shlex.join(words), done
+
+
 def output(
     argv: Argv,
     *,
@@ -48,27 +66,13 @@ def output(
 
     Raises LabError with the end of its messages when it fails or takes too long.
     """
-    words = [str(word) for word in argv]
-    try:
-        done = subprocess.run(
-            words,
-            cwd=cwd,
-            env=_environment(env),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise LabError(f"{words[0]} is not installed.") from error
-    except subprocess.TimeoutExpired as error:
-        raise LabError(f"`{shlex.join(words)}` took longer than {timeout:.0f} s.") from error
+    source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+    command, done = _complete(
+        argv, timeout=timeout, env=env, cwd=cwd, capture_output=True, errors="replace", **source
+    )
     if done.returncode != 0:
         said = tail(done.stderr) or tail(done.stdout)
-        raise LabError(f"`{shlex.join(words)}` failed ({done.returncode}):\n{said}")
+        raise LabError(f"`{command}` failed ({done.returncode}):\n{said}")
     return done.stdout
 
 
@@ -90,40 +94,46 @@ def run(
     timeout: float = 3600,
 ) -> None:
     """Run a long command with its messages in a log file; show the log's end on failure."""
-    words = [str(word) for word in argv]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as target:
-        target.write(f"$ {shlex.join(words)}\n")
+        target.write(f"$ {shlex.join(map(str, argv))}\n")
         target.flush()
+        command, done = _complete(
+            argv,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=target,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode != 0:
+        said = tail(log.read_text(encoding="utf-8", errors="replace"), 25)
+        raise LabError(f"`{command}` failed ({done.returncode}); end of {log}:\n{said}")
+
+
+def stream(
+    argv: Argv,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> int:
+    """Run a command whose messages go straight to the terminal, or to a log; return its exit code."""
+    words = [str(word) for word in argv]
+    with log.open("w", encoding="utf-8") if log else nullcontext() as target:
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 words,
                 cwd=cwd,
                 env=_environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=target,
-                stderr=subprocess.STDOUT,
-                timeout=timeout,
+                stderr=subprocess.STDOUT if log else None,
                 check=False,
-            )
+            ).returncode
         except FileNotFoundError as error:
             raise LabError(f"{words[0]} is not installed.") from error
-        except subprocess.TimeoutExpired as error:
-            raise LabError(f"`{shlex.join(words)}` took longer than {timeout:.0f} s.") from error
-    if done.returncode != 0:
-        said = tail(log.read_text(encoding="utf-8", errors="replace"), 25)
-        raise LabError(f"`{shlex.join(words)}` failed ({done.returncode}); end of {log}:\n{said}")
-
-
-def stream(argv: Argv, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Run a command whose messages go straight to the terminal; return its exit code."""
-    words = [str(word) for word in argv]
-    try:
-        return subprocess.run(
-            words, cwd=cwd, env=_environment(env), stdin=subprocess.DEVNULL, check=False
-        ).returncode
-    except FileNotFoundError as error:
-        raise LabError(f"{words[0]} is not installed.") from error
 
 
 def install_packages(packages: Sequence[str], why: str) -> None:

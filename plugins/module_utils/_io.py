@@ -372,27 +372,45 @@ def sync_directory(path: str) -> None:
 def locked(path: str, *, timeout: float = 60.0) -> Iterator[None]:
     """Hold an exclusive lock; the kernel frees it however the process ends.
 
-    Raises LockedError when another process holds it for ``timeout`` seconds.
+    The holder may remove the file. Raises LockedError when another process holds it for
+    ``timeout`` seconds.
     """
-    with no_space("lock", path, needed=0):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + timeout
+    while True:
+        with no_space("lock", path, needed=0):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, path, deadline, timeout)
+            # The one before may have removed the file while we waited for it: then another
+            # run could lock a new one.
+            if _is_at(descriptor, path):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: str, deadline: float, timeout: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"Another run holds {path} for more than {timeout:g} s. "
+                    "Wait for it to end, then run again.",
+                    lock=path,
+                ) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _is_at(descriptor: int, path: str) -> bool:
     try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise LockedError(
-                        f"Another run holds {path} for more than {timeout:g} s. "
-                        "Wait for it to end, then run again.",
-                        lock=path,
-                    ) from None
-                time.sleep(0.1)
-        yield
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

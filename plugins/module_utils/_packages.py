@@ -102,7 +102,9 @@ class PackageSet:
                 )
         outcome.facts["packages"] = installed
         if not check:
-            self._record.requested = sorted(item.package for item in wanted)
+            # The common transaction only goes ahead: it needs nothing itself, so it keeps nothing from going.
+            if self._record.name != COMMON:
+                self._record.requested = sorted(item.package for item in wanted)
             self._take_over()
             self._record.save(self._places)
 
@@ -123,7 +125,6 @@ class PackageSet:
         # In this order: killed in between, two records name the package, and neither is lost.
         self._record.save(self._places)
         common.packages = {k: v for k, v in common.packages.items() if k not in mine}
-        common.requested = [name for name in common.requested if name not in mine]
         common.save(self._places)
 
     def _adopt_pending(self, *, check: bool) -> None:

@@ -141,7 +141,11 @@ class Store:
             yield
             return
         with _io.locked(self._lock, timeout=timeout):
-            yield
+            try:
+                yield
+            finally:
+                if _io.lookup(self.link) is None and not self._all():
+                    _io.remove_file(self._lock)
 
     def active(self) -> str | None:
         """Return the active set; None where there is none. Raises ConflictError for a stranger."""
@@ -261,7 +265,6 @@ class Store:
         """Remove the last traces of the component."""
         self.clean([f"{self.sets}/{name}" for name in self._all()])
         self.unmark()
-        # The lock file stays: removing it would let two runs hold "the" lock at once.
 
     def _all(self) -> list[str]:
         return [name for name in _io.list_directory(self.sets) if self._own.fullmatch(name)]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _io
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import NoSpaceError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    LockedError,
+    NoSpaceError,
+)
 
 
 def test_a_file_is_private_until_it_has_its_mode(tmp_path: Path) -> None:
@@ -118,3 +123,24 @@ def test_no_space_tells_bytes(tmp_path: Path) -> None:
         raise OSError(errno.EDQUOT, "quota")
     with pytest.raises(PermissionError), _io.no_space("do it", str(tmp_path), needed=1):
         raise PermissionError
+
+
+def test_a_lock_whose_file_its_holder_removed_is_not_shared(tmp_path: Path) -> None:
+    """The second waits on the old file; a third must not get a new one beside it."""
+    path = str(tmp_path / "lock")
+    order = []
+    with ThreadPoolExecutor() as pool:
+        with _io.locked(path):
+
+            def second() -> None:
+                with _io.locked(path, timeout=10):
+                    order.append("second")
+                    with pytest.raises(LockedError), _io.locked(path, timeout=0):
+                        order.append("third")
+
+            waiting = pool.submit(second)
+            time.sleep(0.3)
+            order.append("first")
+            _io.remove_file(path)
+        waiting.result(timeout=10)
+    assert order == ["first", "second"]

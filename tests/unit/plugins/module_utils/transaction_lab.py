@@ -222,7 +222,8 @@ class Host:
         """Everything of ours that a finished run does not leave behind."""
         sets = self.base / ".sets"
         names = {path.name for path in sets.iterdir()} if sets.is_dir() else set()
-        names -= {".demo.lock"}
+        if self.base.joinpath("demo").is_symlink():
+            names -= {".demo.lock"}
         complete = {name for name in names if name.startswith("demo-") and "." not in name}
         strays = sorted(names - complete)
         strays += sorted(path.name for path in self.base.glob(".demo*"))

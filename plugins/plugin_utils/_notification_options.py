@@ -25,7 +25,14 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._formats imp
     duration_seconds,
 )
 
-__all__ = ["CHANNELS", "SEVERITIES", "complete_options", "notification_errors", "severity_error"]
+__all__ = [
+    "CHANNELS",
+    "DAYS",
+    "SEVERITIES",
+    "complete_options",
+    "notification_errors",
+    "severity_error",
+]
 
 #: From the most severe on. Watchdog has none.
 SEVERITIES = ("critical", "warning", "info")
@@ -35,7 +42,8 @@ CHANNELS = ("pagerduty", "slack", "sms")
 
 _GIVEN = (*CHANNELS, "heartbeat", "office_hours")
 _INTERVALS = ("group_wait", "group_interval", "repeat_interval", "warning_repeat_interval")
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: Alertmanager's week begins on Sunday.
+DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\.\.\.")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
@@ -184,10 +192,10 @@ def _office_hours(options: Options) -> Errors:
     if not options["days"]:
         yield f"alertmanager_{where}.days: expected days such as monday:friday, found none"
     for days in options["days"]:
-        places = [_DAYS.index(day) for day in days.lower().split(":") if day in _DAYS]
-        if len(places) != len(days.split(":")) or len(places) > 2 or places != sorted(places):
+        named = days.lower().split(":")
+        if len(named) > 2 or not set(named) <= set(DAYS):
             yield (
-                f"alertmanager_{where}.days: expected a day or a range within the week such as "
+                f"alertmanager_{where}.days: expected a day or a range of days such as "
                 f"monday:friday, found '{days}'"
             )
     times = [str(options[name]) for name in ("begin", "end")]

@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._inhibition 
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._notification_options import (
     CHANNELS,
+    DAYS,
     SEVERITIES,
     complete_options,
 )
@@ -217,12 +218,20 @@ def _route(wanted: Options, known: set[str], options: Options) -> Section:
     return {**root, "routes": [_watchdog_route(wanted), *own, *severities]}
 
 
+def _weekdays(days: str) -> list[str]:
+    """A range of days within Alertmanager's week, or two if it goes beyond Saturday."""
+    begin, _, end = days.lower().partition(":")
+    if end and DAYS.index(begin) > DAYS.index(end):
+        return [f"{begin}:{DAYS[-1]}", f"{DAYS[0]}:{end}"]
+    return [days.lower()]
+
+
 def _time_intervals(wanted: Options) -> list[Section]:
     hours = wanted["office_hours"]
     if not hours:
         return []
     interval = {
-        "weekdays": [days.lower() for days in hours["days"]],
+        "weekdays": [part for days in hours["days"] for part in _weekdays(days)],
         "times": [{"start_time": hours["begin"], "end_time": hours["end"]}],
         "location": hours["location"],
     }

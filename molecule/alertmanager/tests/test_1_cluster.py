@@ -1,4 +1,4 @@
-"""The cluster, asked over its own interfaces, and what a wrong option does."""
+"""The cluster and its secrets, asked over its own interfaces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.ask import sockets, wait_for
-from tests.integration.cluster import API, CONFIG, NAMES, converge, of, ready, status
+from tests.integration.cluster import CONFIG, NAMES, of, ready
 
 SECRETS = {
     "pagerduty_routing_key": "R0UTING-k3y-only-for-alertmanager",
@@ -15,7 +15,6 @@ SECRETS = {
     "heartbeat_url": "beat-only-for-alertmanager",
     "aws_credentials": "aws-s3cret-only-for-alertmanager",
 }
-OPTION_SECRET = "s3cret-of-an-inhibit-rule"
 
 
 @pytest.fixture(params=NAMES)
@@ -83,71 +82,3 @@ def test_secrets_are_alertmanagers_alone(member: Any) -> None:
     written = member.file(CONFIG).content_string
     found = {name for name, secret in SECRETS.items() if secret in written}
     assert found == ({"heartbeat_url"} if member.backend.name == NAMES[0] else set())
-
-
-@pytest.mark.parametrize("check", [True, False], ids=["check mode", "for real"])
-@pytest.mark.parametrize(
-    ("option", "sentence"),
-    [
-        (
-            {"alertmanager_route": {"receiver": "nobody"}},
-            "alertmanager_route.receiver: expected a receiver that exists "
-            "(critical, heartbeat, nowhere, warning), found 'nobody'",
-        ),
-        (
-            {"alertmanager_pagerduty": {"routing_key": ""}},
-            "alertmanager_pagerduty.routing_key: expected a secret, found an empty value",
-        ),
-        (
-            {
-                "alertmanager_inhibit_rules": [
-                    {"source_match": {"x": OPTION_SECRET}, "nonsense": True}
-                ],
-                "alertmanager_secrets": {"mine": OPTION_SECRET},
-            },
-            "field nonsense not found",
-        ),
-    ],
-    ids=["unknown receiver", "missing secret", "amtool refuses"],
-)
-def test_wrong_options_change_nothing(option: dict[str, Any], sentence: str, check: bool) -> None:
-    before = [of(name).check_output("readlink /etc/koprogo/alertmanager") for name in NAMES]
-    flags = ["--tags", "alertmanager_configure", *(["--check"] if check else [])]
-    run = converge(*flags, **option)
-    assert run.returncode != 0
-    assert sentence in " ".join((run.stdout + run.stderr).split())
-    secrets = (*SECRETS.values(), OPTION_SECRET)
-    assert not any(secret in run.stdout + run.stderr for secret in secrets)
-    assert [of(name).check_output("readlink /etc/koprogo/alertmanager") for name in NAMES] == before
-    assert all("pagerduty_configs" in status(of(name))["config"]["original"] for name in NAMES)
-
-
-def test_a_new_route_is_a_reload_and_no_restart() -> None:
-    host = of(NAMES[0])
-    pid = host.check_output("systemctl show --value -p MainPID prometheus-alertmanager")
-    route = {"receiver": "critical", "routes": []}
-    run = converge("--tags", "alertmanager_configure", alertmanager_route=route)
-    assert run.returncode == 0, run.stdout[-3000:]
-    assert pid == host.check_output("systemctl show --value -p MainPID prometheus-alertmanager")
-    tested = host.check_output(
-        f"amtool --alertmanager.url={API} config routes test severity=warning"
-    )
-    assert tested.strip() == "critical"
-    assert converge("--tags", "alertmanager_configure").returncode == 0
-
-
-def test_absent_leaves_nothing_of_ours() -> None:
-    run = converge(alertmanager_state="absent")
-    assert run.returncode == 0, run.stdout[-3000:]
-    for name in NAMES:
-        host = of(name)
-        assert not host.file("/etc/koprogo/alertmanager").exists
-        assert not host.file(
-            "/etc/systemd/system/prometheus-alertmanager.service.d/50-koprogo.conf"
-        ).exists
-        assert not host.package("prometheus-alertmanager").is_installed
-        assert not host.group("koprogo-alertmanager").exists
-        assert not host.socket("tcp://127.0.0.1:9093").is_listening
-    again = converge(alertmanager_state="absent")
-    assert again.returncode == 0
-    assert "changed=0" in again.stdout

@@ -15,6 +15,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
     variable_errors as alertmanager_errors,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
+    variable_warnings as alertmanager_warnings,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import Component
 from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
     missing_errors,
@@ -36,7 +39,10 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     TRANSFERS_FILES = False
 
-    def _option_errors(self, component: Component, task_vars: Mapping[str, Any]) -> list[str]:
+    def _option_errors(
+        self, component: Component, task_vars: Mapping[str, Any]
+    ) -> tuple[list[str], list[str]]:
+        """Errors and warnings in the options of one role."""
         variables: dict[str, Any] = {}
         errors: list[str] = []
         for name in task_vars:
@@ -47,9 +53,11 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 errors.append(f"{name}: expected a value that can be templated, found: {error}")
         errors += option_errors(component.name, variables) + missing_errors(component, variables)
+        warnings: list[str] = []
         if component.name == "alertmanager" and not errors:
             errors = alertmanager_errors(variables)
-        return errors
+            warnings = [] if errors else alertmanager_warnings(variables)
+        return errors, warnings
 
     @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:
@@ -72,8 +80,11 @@ class ActionModule(ActionBase):
 
         errors = inventory_errors(groups, hostvars) + self._platform_errors(task_vars)
         components = components_of(host, groups, hostvars)
+        warnings: list[str] = []
         for component in components:
-            errors += self._option_errors(component, task_vars)
+            found, undone = self._option_errors(component, task_vars)
+            errors += found
+            warnings += undone
         module_args = {
             "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
             "postgresql": host in groups.get("database", []),
@@ -87,6 +98,8 @@ class ActionModule(ActionBase):
             return {**result, **observed}
         errors += observed["errors"]
         result.update(changed=False, errors=errors, components=[c.name for c in components])
+        if warnings:
+            result["warnings"] = warnings
         if errors:
             result.update(failed=True, msg="Nothing was changed. " + "; ".join(errors))
         return result

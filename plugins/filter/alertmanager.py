@@ -12,8 +12,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
-    complete_config,
-    config_errors,
+    errors_in,
+    settings,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
@@ -24,14 +24,14 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._topology im
 _CLUSTER_PORT = 9094
 
 
-def alertmanager_config(
-    config: Mapping[str, Any], secrets: Mapping[str, Any], directory: str
+def alertmanager_settings(
+    options: Mapping[str, Any], directory: str, *, url_files: bool
 ) -> dict[str, Any]:
-    """See alertmanager_config.yml."""
-    errors = config_errors(config, secrets)
+    """See alertmanager_settings.yml."""
+    errors = errors_in(options)
     if errors:
         raise AnsibleFilterError("; ".join(errors))
-    return complete_config(config, directory)
+    return settings(options, directory, url_files=url_files)
 
 
 def alertmanager_peers(
@@ -67,7 +67,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map of filter names to functions."""
         return {
-            "alertmanager_config": alertmanager_config,
             "alertmanager_peers": alertmanager_peers,
+            "alertmanager_settings": alertmanager_settings,
             "go_duration": go_duration,
         }

@@ -18,11 +18,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
+from ansible_collections.koprogo.observability.plugins.plugin_utils._notification_options import (
+    notification_errors,
+    severity_error,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._notifications import (
+    OPTIONS,
+    build,
+    reaches_nobody,
+)
 
-__all__ = ["complete_config", "config_errors", "variable_errors"]
+__all__ = ["errors_in", "settings", "variable_errors", "variable_warnings"]
 
 _SECRETS = "secrets/"
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SEVERITY = re.compile(r"""\s*severity\s*=\s*["']?([^"'~]*?)["']?\s*""")
 
 
 def _routes(
@@ -74,6 +84,18 @@ def _undefined(kind: str, name: Any, known: set[str], where: str) -> list[str]:
     return [f"alertmanager_{where}: expected a {kind} that exists ({listed}), found '{name}'"]
 
 
+def _severity_errors(where: str, route: Mapping[str, Any]) -> Iterator[str]:
+    """Slips in a severity that the route asks for."""
+    asked = [(f"{where}.matchers", str(matcher)) for matcher in route.get("matchers") or []]
+    if "severity" in (route.get("match") or {}):
+        asked.append((f"{where}.match", f"severity={route['match']['severity']}"))
+    for place, matcher in asked:
+        found = _SEVERITY.fullmatch(matcher)
+        problem = severity_error(found.group(1)) if found else ""
+        if problem:
+            yield f"alertmanager_{place}: {problem}"
+
+
 def _route_errors(config: Mapping[str, Any], receivers: set[str], intervals: set[str]) -> list[str]:
     errors = []
     for where, route in _routes(config.get("route") or {}):
@@ -84,6 +106,7 @@ def _route_errors(config: Mapping[str, Any], receivers: set[str], intervals: set
         for option in ("mute_time_intervals", "active_time_intervals"):
             for name in route.get(option) or []:
                 errors += _undefined("time interval", name, intervals, f"{where}.{option}")
+        errors += _severity_errors(where, route)
     return errors
 
 
@@ -102,7 +125,7 @@ def _secret_errors(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> lis
     return errors
 
 
-def config_errors(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
+def _config_errors(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
     """One sentence for each mistake, empty for a sound configuration. Values of secrets never appear.
 
     config: Alertmanager's sections, as they will be written. secrets: name to value.
@@ -128,7 +151,7 @@ def _with_paths(value: Any, directory: str) -> Any:
     return value
 
 
-def complete_config(config: Mapping[str, Any], directory: str) -> dict[str, Any]:
+def _complete_config(config: Mapping[str, Any], directory: str) -> dict[str, Any]:
     """The configuration without its empty sections and with the secrets' paths made absolute.
 
     Alertmanager resolves only some C(*_file) options against its configuration's folder, the
@@ -139,12 +162,59 @@ def complete_config(config: Mapping[str, Any], directory: str) -> dict[str, Any]
     return dict(completed)
 
 
-def variable_errors(variables: Mapping[str, Any]) -> list[str]:
-    """The mistakes in a host's variables C(alertmanager_*), given or by default.
+def _named_as_given(error: str) -> str:
+    """The error with the name of the option that the user wrote: the built tree begins with Watchdog."""
+    return re.sub(
+        r"^alertmanager_route\.routes\[(\d+)\]",
+        lambda found: f"alertmanager_routes[{int(found.group(1)) - 1}]",
+        error,
+    )
 
-    variables: templated and of the right types.
+
+def errors_in(options: Mapping[str, Any]) -> list[str]:
+    """One sentence for each mistake in the options. Values of secrets never appear.
+
+    options: C(alertmanager_*) without the prefix, templated and of the right types.
     """
-    sections = ("route", "receivers", "inhibit_rules", "time_intervals", "global")
-    config = {name: setting(variables, "alertmanager", name) for name in sections}
-    config |= setting(variables, "alertmanager", "config") or {}
-    return config_errors(config, setting(variables, "alertmanager", "secrets") or {})
+    errors = notification_errors(options)
+    if errors:
+        return errors
+    notifications = build(options, url_files=True)
+    errors = _config_errors(notifications.config, notifications.secrets)
+    if options["route"] or "route" in (options["config"] or {}):
+        return errors
+    return [_named_as_given(error) for error in errors]
+
+
+def settings(options: Mapping[str, Any], directory: str, *, url_files: bool) -> dict[str, Any]:
+    """What the role writes, from options without mistakes.
+
+    Returns C(config), the sections; C(secrets), name to content; C(environment) of the service;
+    C(masks), what must not be shown.
+    """
+    built = build(options, url_files=url_files)
+    return {
+        "config": _complete_config(built.config, directory),
+        "secrets": built.secrets,
+        "environment": {name: f"{directory}/{value}" for name, value in built.environment.items()},
+        "masks": built.masks,
+    }
+
+
+def _options(variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: setting(variables, "alertmanager", name) for name in OPTIONS}
+
+
+def variable_errors(variables: Mapping[str, Any]) -> list[str]:
+    """The mistakes in a host's variables C(alertmanager_*), given or by default."""
+    return errors_in(_options(variables))
+
+
+def variable_warnings(variables: Mapping[str, Any]) -> list[str]:
+    """What a host's variables without mistakes leave undone."""
+    if not reaches_nobody(build(_options(variables), url_files=True).config):
+        return []
+    return [
+        "Alerts are shown in Alertmanager and told to nobody: set alertmanager_pagerduty, "
+        "alertmanager_slack or alertmanager_sms (docs/notifications.md)."
+    ]

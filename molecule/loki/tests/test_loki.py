@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.integration.ask import get, logql, wait_for
 from tests.integration.boxes import Box, docker
 from tests.integration.play import run_playbook
+from tests.integration.receivers import receiving
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -71,17 +71,14 @@ def test_the_retention_deletes_chunks_and_lines(host: Any) -> None:
 
 
 def test_the_ruler_alerts(host: Any) -> None:
-    receiver = Path(__file__).with_name("receiver.py").read_text(encoding="utf-8")
-    docker("exec", "-i", BOX.name, "sh", "-c", "cat > /root/receiver.py", stdin=receiver)
-    BOX.sh("systemd-run -q --collect --unit=receiver python3 /root/receiver.py")
-    push("alarming", "ERROR", 3)
-    heard = "journalctl -u receiver --no-pager -o cat"
-    wait_for(
-        lambda: "/api/v2/alerts ErrorsInTheLog alarming" in BOX.sh(heard),
-        seconds=60,
-        what="the alert",
-    )
-    BOX.sh("systemctl stop receiver")
+    with receiving(BOX, "127.0.0.1:9193") as receivers:
+        push("alarming", "ERROR", 3)
+        wait_for(receivers.all, seconds=60, what="the alert")
+        heard = receivers.all()
+    assert {entry["path"] for entry in heard} == {"/api/v2/alerts"}
+    assert [entry["errors"] for entry in heard] == [[]] * len(heard)
+    labels = heard[0]["body"][0]["labels"]
+    assert (labels["alertname"], labels["job"]) == ("ErrorsInTheLog", "alarming")
     rules = json.loads(get(host, f"{LOKI}/prometheus/api/v1/rules"))["data"]["groups"]
     assert [group["name"] for group in rules] == ["lab"]
 

@@ -12,14 +12,17 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.koprogo.observability.plugins.filter.alertmanager import (
-    alertmanager_config,
     alertmanager_peers,
+    alertmanager_settings,
     go_duration,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
     variable_errors,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
+from ansible_collections.koprogo.observability.plugins.plugin_utils._notifications import OPTIONS
 
+DEFAULTS = {name: setting({}, "alertmanager", name) for name in OPTIONS} | {"inhibition": False}
 DIRECTORY = "/etc/koprogo/alertmanager"
 PAGER = {"name": "pager", "pagerduty_configs": [{"routing_key_file": "secrets/pagerduty"}]}
 ROUTE = {"receiver": "pager"}
@@ -29,11 +32,12 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
         "unknown receiver in a child route",
         {"route": {**ROUTE, "routes": [{"receiver": "sms"}]}, "receivers": [PAGER]},
         {"pagerduty": "key"},
-        "alertmanager_route.routes[0].receiver: expected a receiver that exists (pager), found 'sms'",
+        "alertmanager_route.routes[0].receiver: "
+        "expected a receiver that exists (nowhere, pager), found 'sms'",
     ),
     (
         "no default receiver",
-        {"route": {}, "receivers": [PAGER]},
+        {"route": {"group_wait": "1s"}, "receivers": [PAGER]},
         {"pagerduty": "key"},
         "alertmanager_route.receiver: expected the default receiver, found none",
     ),
@@ -81,6 +85,12 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
 ]
 
 
+def built(config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    options = DEFAULTS | config | {"secrets": secrets}
+    result: dict[str, Any] = alertmanager_settings(options, DIRECTORY, url_files=True)["config"]
+    return result
+
+
 @pytest.mark.parametrize(
     ("config", "secrets", "sentence"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
 )
@@ -88,7 +98,7 @@ def test_wrong_options_are_named(
     config: dict[str, Any], secrets: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
-        alertmanager_config(config, secrets, DIRECTORY)
+        built(config, secrets)
     assert sentence in str(caught.value)
     assert "key" not in str(caught.value).replace("routing_key_file", "")
 
@@ -96,7 +106,7 @@ def test_wrong_options_are_named(
 def test_all_mistakes_are_reported_together() -> None:
     config = {"route": {"receiver": "a"}, "receivers": [PAGER]}
     with pytest.raises(AnsibleFilterError) as caught:
-        alertmanager_config(config, {}, DIRECTORY)
+        built(config, {})
     assert str(caught.value).count("expected") == 2
 
 
@@ -106,15 +116,15 @@ def test_secrets_become_absolute_and_empty_sections_go() -> None:
         "route": ROUTE,
         "receivers": [PAGER],
         "inhibit_rules": [],
-        "templates": ["templates/*.tmpl"],
     }
-    assert alertmanager_config(config, {"pagerduty": "key"}, DIRECTORY) == {
+    assert built(config, {"pagerduty": "key"}) == {
         "route": ROUTE,
         "receivers": [
             {
                 "name": "pager",
                 "pagerduty_configs": [{"routing_key_file": f"{DIRECTORY}/secrets/pagerduty"}],
-            }
+            },
+            {"name": "nowhere"},
         ],
         "templates": ["templates/*.tmpl"],
     }
@@ -126,7 +136,7 @@ def test_files_that_are_not_ours_stay_as_they_are() -> None:
         "webhook_configs": [{"url_file": "/run/secret", "url": "secrets/x"}],
     }
     config = {"route": ROUTE, "receivers": [receiver]}
-    assert alertmanager_config(config, {}, DIRECTORY)["receivers"] == [receiver]
+    assert built(config, {})["receivers"] == [receiver, {"name": "nowhere"}]
 
 
 def test_peers_are_the_other_monitoring_hosts() -> None:
@@ -156,8 +166,7 @@ def test_a_wrong_duration_is_named() -> None:
 
 def test_a_hosts_variables_are_judged_with_the_roles_defaults() -> None:
     assert variable_errors({}) == []
-    assert variable_errors({"alertmanager_receivers": [PAGER]}) == [
-        "alertmanager_route.receiver: expected a receiver that exists (pager), found 'nowhere'",
+    assert variable_errors({"alertmanager_receivers": [PAGER], "alertmanager_route": ROUTE}) == [
         "alertmanager_receivers[pager].pagerduty_configs[0].routing_key_file: "
         "expected an entry 'pagerduty' in alertmanager_secrets, found none",
     ]

@@ -1,0 +1,80 @@
+"""The two Alertmanagers of scenario alertmanager, and what its tests ask them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+import testinfra
+
+from tests.integration.ask import get
+from tests.integration.boxes import docker
+from tests.integration.play import ROOT
+
+__all__ = ["API", "CONFIG", "NAMES", "alert", "converge", "of", "post", "ready", "status"]
+
+NAMES = ("alert-mon12", "alert-mon13")
+API = "http://127.0.0.1:9093"
+CONFIG = "/etc/koprogo/alertmanager/alertmanager.yml"
+_POST = (
+    "import sys,urllib.request as u;"
+    "u.urlopen(u.Request(sys.argv[1]+'/api/v2/alerts',sys.stdin.buffer.read(),"
+    "{'Content-Type':'application/json'}),timeout=20)"
+)
+
+
+def of(name: str) -> Any:
+    """Testinfra's host."""
+    return testinfra.get_host(f"docker://{name}")
+
+
+def status(host: Any) -> dict[str, Any]:
+    """What an Alertmanager says of itself."""
+    answer: dict[str, Any] = json.loads(get(host, f"{API}/api/v2/status"))
+    return answer
+
+
+def ready(host: Any) -> dict[str, Any]:
+    """The cluster once both are in it, else nothing."""
+    cluster: dict[str, Any] = status(host)["cluster"]
+    return cluster if cluster["status"] == "ready" and len(cluster["peers"]) == 2 else {}
+
+
+def alert(name: str, severity: str = "", *, ended: bool = False, **labels: str) -> dict[str, Any]:
+    """An alert with all annotations that a rule of ours gives it."""
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).strip("_")
+    host = labels.get("host", "")
+    annotations = {
+        "summary": f"{name} on <{host}> & more",
+        "description": f"{name} is described here",
+        "value": "0 of 1 up",
+        "runbook_url": f"https://docs.example.org/runbooks/{snake}?a=1&b=2",
+        "dashboard_url": "https://grafana.example.org/d/koprogo-api?viewPanel=1&x=2",
+        "logs_url": "",
+        "remediation": f"ansible-playbook playbooks/remediate/{snake}.yml -l {host}",
+    }
+    made = {
+        "labels": {"alertname": name, "deployment": "test", **labels},
+        "annotations": annotations,
+    }
+    if severity:
+        made["labels"]["severity"] = severity
+    if ended:
+        made["endsAt"] = datetime.now(UTC).isoformat()  # type: ignore[assignment]
+    return made
+
+
+def post(name: str, alerts: list[dict[str, Any]], url: str = API) -> None:
+    """Give alerts to one Alertmanager, as Prometheus does."""
+    docker("exec", "-i", name, "python3", "-c", _POST, url, stdin=json.dumps(alerts))
+
+
+def converge(*flags: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run the scenario's playbook again with other variables, as a user would."""
+    argv = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "--diff", *flags]
+    playbook = ROOT / "molecule" / "alertmanager" / "converge.yml"
+    argv += [str(playbook), "-e", json.dumps(variables)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)

@@ -132,7 +132,7 @@ _ALERTS = Row(
                 "short",
                 log_metric(
                     f"sum(count_over_time({{{API_LOG}}} {LOGGED} "
-                    "| duration_ms > 1000 [5m])) or vector(0)",
+                    '| duration_ms > 1000 | __error__="" [5m])) or vector(0)',
                     "slower than 1 s",
                 ),
                 drawn_as_bars=True,

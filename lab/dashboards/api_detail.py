@@ -233,7 +233,7 @@ LOGS = Row(
             log_panel(
                 "Errors",
                 "The runbook's query for errors, newest first.",
-                lines(f'{{{API_LOG}}} |= "ERROR" | json | route=~"$route"'),
+                lines(f'{{{API_LOG}}} |= "ERROR" | json'),
                 size=(12, 10),
             ),
         ),
@@ -242,7 +242,7 @@ LOGS = Row(
             log_panel(
                 "Slow requests",
                 "Requests that took more than 1 s, newest first.",
-                lines(f"{{{API_LOG}}} {LOGGED} | duration_ms > 1000"),
+                lines(f'{{{API_LOG}}} {LOGGED} | duration_ms > 1000 | __error__=""'),
                 size=(12, 10),
             ),
         ),

@@ -189,6 +189,18 @@ def _built(board: Board) -> models.Dashboard:
     return dashboard
 
 
+def _without_placement(value: object) -> object:
+    """The library hides every link and annotation in a menu; Grafana's default shows them."""
+    if isinstance(value, dict):
+        return {
+            key: _without_placement(one)
+            for key, one in value.items()
+            if (key, one) != ("placement", "inControlsMenu")
+        }
+    return [_without_placement(one) for one in value] if isinstance(value, list) else value
+
+
 def render(board: Board) -> str:
     """The dashboard's JSON, the same for the same code."""
-    return json.dumps(_built(board), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+    built = json.loads(json.dumps(_built(board), cls=JSONEncoder))
+    return json.dumps(_without_placement(built), indent=2, sort_keys=True) + "\n"

@@ -24,7 +24,10 @@ _PG = 'job="postgresql", deployment=~"$deployment", host=~"$host"'
 _DB = f'{_PG}, datname=~"$datname"'
 _RATE = "$__rate_interval"
 # PostgreSQL writes a statement that took longer than log_min_duration_statement.
-_SLOW = f'{{{DATABASE_LOG}}} |= "duration: " | regexp "duration: (?P<ms>[0-9.]+) ms" | ms > 1000'
+_SLOW = (
+    f'{{{DATABASE_LOG}}} |= "duration: " | regexp "duration: (?P<ms>[0-9.]+) ms" '
+    '| ms > 1000 | __error__=""'
+)
 
 
 def _statements(counter: str, window: str) -> str:

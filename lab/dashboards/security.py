@@ -12,10 +12,10 @@ from lab.dashboards.links import API_LOG
 __all__ = ["BOARD"]
 
 _ANY = 'deployment=~"$deployment", host=~"$host"'
-_LOGIN = f'{{{API_LOG}}} |= "401" | json | path="/api/v1/auth/login" | status=401'
+_LOGIN = f'{{{API_LOG}}} |= "401" | json | path="/api/v1/auth/login" | status="401" | __error__=""'
 _CLIENT = (
     f'{{{API_LOG}}} | json status="status", remote_addr="remote_addr" | status=~"4.." '
-    '| remote_addr!="-"'
+    '| remote_addr!="-" | __error__=""'
 )
 _SSH = f'{{job="auth", {_ANY}}} |~ "Failed password|Invalid user|authentication failure"'
 _BAN = (
@@ -24,7 +24,7 @@ _BAN = (
 )
 _EVE = (
     f'{{job="suricata", {_ANY}}} | json event_type="event_type", signature="alert.signature", '
-    'category="alert.category", severity="alert.severity", src_ip="src_ip"'
+    'category="alert.category", severity="alert.severity", src_ip="src_ip" | __error__=""'
 )
 _INTRUSION = f'{_EVE} | event_type="alert"'
 _DECISIONS = f"cs_active_decisions{{{_ANY}}}"

@@ -50,6 +50,7 @@ __all__ = [
     "Stack",
     "check",
     "demo",
+    "everything",
     "excused",
     "link_queries",
     "options",
@@ -183,6 +184,13 @@ def options(
     return found, answers
 
 
+def everything(
+    known: Sequence[Variable], choices: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """The choice "All": a value of its own, or all options where there is none."""
+    return {one.name: ALL if one.all_value else choices[one.name] for one in known}
+
+
 def link_queries(panel: Mapping[str, Any], address: str) -> list[Query]:
     """The LogQL behind a panel's links to Explore."""
     found = []
@@ -231,10 +239,7 @@ def check(
         for panel in panels(dashboard):
             queries += panel_queries(panel)
             queries += link_queries(panel.raw, f"{uid}/{panel.number}")
-        rounds: tuple[Mapping[str, Sequence[str]], ...] = (
-            dict.fromkeys(choices, ALL),
-            {name: tuple(values) or ALL for name, values in choices.items()},
-        )
+        rounds = (everything(known, choices), choices)
         urls = [
             request(
                 stack,

@@ -250,6 +250,8 @@ def fill(
         values = tuple(chosen.get(name, ALL))
         if values == ALL:
             return variable.all_value
+        if not values:
+            raise ValueError(f"variable {name!r}: expected a value, found none")
         return _formatted(values, form) if form else _as_selected(variable, values, datasource)
 
     return _REFERENCE.sub(value, text)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from lab.dashboards.api_queries import API, LOGGED, ROUTE, quantile
+from lab.dashboards.api_queries import API, ROUTE, quantile
 from lab.dashboards.board import Row
 from lab.dashboards.kit import (
     column,
@@ -52,6 +52,7 @@ TRAFFIC = Row(
                     '"class", "${1}xx", "status", "(.).."))',
                     "{{class}}",
                 ),
+                colors={"2xx": "green", "3xx": "blue", "4xx": "orange", "5xx": "red"},
                 stacked=True,
                 size=(12, 9),
             ),
@@ -219,12 +220,19 @@ INSIDE = Row(
                     f'sum by (level) (rate({{{API_LOG}}} | json level="level" [$__auto]))',
                     "{{level}}",
                 ),
+                colors={"INFO": "green", "WARN": "orange", "ERROR": "red"},
                 stacked=True,
                 size=(8, 7),
             ),
         ),
     ],
 )
+# The line's own words, and the whole line where it isn't JSON.
+_READABLE = (
+    "| line_format `{{if .message}}{{.level}} {{.message}} {{.request_id}}"
+    "{{else}}{{__line__}}{{end}}`"
+)
+
 LOGS = Row(
     "Logs",
     [
@@ -233,7 +241,7 @@ LOGS = Row(
             log_panel(
                 "Errors",
                 "The runbook's query for errors, newest first.",
-                lines(f'{{{API_LOG}}} |= "ERROR" | json'),
+                lines(f'{{{API_LOG}}} |= "ERROR" | json {_READABLE}'),
                 size=(12, 10),
             ),
         ),
@@ -242,7 +250,11 @@ LOGS = Row(
             log_panel(
                 "Slow requests",
                 "Requests that took more than 1 s, newest first.",
-                lines(f'{{{API_LOG}}} {LOGGED} | duration_ms > 1000 | __error__=""'),
+                lines(
+                    f'{{{API_LOG}}} | json | route=~"$route" | duration_ms > 1000 | __error__="" '
+                    "| line_format `{{.duration_ms}} ms {{.status}} {{.method}} {{.path}} "
+                    "{{.request_id}}`"
+                ),
                 size=(12, 10),
             ),
         ),

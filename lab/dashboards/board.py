@@ -33,6 +33,8 @@ class Variable:
     label: str
     query: str
     regex: str = ""
+    # What "All" stands for: anything, also no such label. Empty: each option by name.
+    all_value: str = ".*"
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,7 @@ def host(job: str) -> Variable:
 
 
 def _variable(one: Variable) -> builders.QueryVariable:
-    # "All" matches everything, also what has no such label; single choices are escaped by Grafana.
-    return (
+    variable = (
         builders.QueryVariable(one.name)
         .label(one.label)
         .datasource(PROMETHEUS)
@@ -80,10 +81,10 @@ def _variable(one: Variable) -> builders.QueryVariable:
         .sort(models.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".*")
         .allow_custom_value(False)
         .current(models.VariableOption(selected=True, text="All", value="$__all"))
     )
+    return variable.all_value(one.all_value) if one.all_value else variable
 
 
 def _annotations() -> list[Builder[models.AnnotationQuery]]:

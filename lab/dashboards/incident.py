@@ -72,6 +72,7 @@ def _firing() -> PanelBuilder:
             "board": "Dashboard",
             "command": "Remediation",
         },
+        empty="Nothing fires.",
         size=(24, 7),
     )
     grave = {"critical": "red", "warning": "orange", "info": "blue"}

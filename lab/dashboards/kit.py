@@ -138,6 +138,7 @@ def graph(
     low: float | None = 0,
     high: float | None = None,
     decimals: int | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> Any:
     """Curves over time. Levels are drawn as lines: what an alert judges shows its limit."""
     panel = _common(timeseries.Panel(), title, about, unit, *queries, size=size)
@@ -169,6 +170,11 @@ def graph(
             common_builders.GraphThresholdsStyleConfig().mode(
                 common.GraphThresholdsStyleMode.DASHED
             )
+        )
+    for name, color in (colors or {}).items():
+        fixed = {"mode": "fixed", "fixedColor": color}
+        panel = panel.override_by_name(
+            name, [models.DynamicConfigValue(id_val="color", value=fixed)]
         )
     return _range(panel, low, high, decimals)
 
@@ -287,6 +293,7 @@ def records(
     columns: Mapping[str, str],
     size: tuple[int, int] = (12, 8),
     sort: str = "",
+    empty: str = "",
 ) -> Any:
     """A table of instant queries, one row for each set of labels.
 
@@ -311,6 +318,8 @@ def records(
         ),
     ):
         panel = panel.with_transformation(transformation)
+    if empty:
+        panel = panel.no_value(empty)
     if sort:
         panel = panel.sort_by(
             [common_builders.TableSortByFieldState().display_name(sort).desc(True)]

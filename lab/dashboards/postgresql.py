@@ -304,6 +304,8 @@ BOARD = Board(
                 "datname)"
             ),
             regex="/^(?!template)/",
+            # "All" means the databases of this list: no templates, no sessions without a database.
+            all_value="",
         ),
     ],
     rows=[_NOW, _ALERTS, _WORK, _LOCKS, STATEMENTS, MAINTENANCE, LOGS],

@@ -342,7 +342,7 @@ _LOGS = Row(
             log_panel(
                 "Failed logins to the API",
                 "The runbook's query for failed logins, newest first.",
-                lines(_LOGIN),
+                lines(f"{_LOGIN} | line_format `{{{{.remote_addr}}}} {{{{.user_agent}}}}`"),
                 size=(12, 9),
             ),
         ),

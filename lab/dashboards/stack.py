@@ -24,6 +24,15 @@ _ALERTS = Row(
     "What the alerts judge",
     [
         (
+            2,
+            states(
+                "Targets",
+                "Each scrape job on each host. A target that is missing altogether has no band.",
+                prom(f"min by (host, job) (up{{{_ANY}}})", "{{host}} {{job}}"),
+                size=(24, 11),
+            ),
+        ),
+        (
             1,
             on_right_axis(
                 graph(
@@ -46,15 +55,6 @@ _ALERTS = Row(
             ),
         ),
         (
-            2,
-            states(
-                "Targets",
-                "Each scrape job on each host. A target that is missing altogether has no band.",
-                prom(f"min by (host, job) (up{{{_ANY}}})", "{{host}} {{job}}"),
-                size=(12, 14),
-            ),
-        ),
-        (
             3,
             states(
                 "Configuration",
@@ -69,7 +69,6 @@ _ALERTS = Row(
                     "{{host}} blackbox exporter",
                 ),
                 names=_RELOADED,
-                size=(12, 6),
             ),
         ),
         (

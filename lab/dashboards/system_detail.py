@@ -192,6 +192,7 @@ PROCESSES = Row(
                     instant=True,
                 ),
                 columns={"host": "Host", "name": "Unit", "state": "State"},
+                empty="All units run.",
                 size=(12, 7),
             ),
         ),

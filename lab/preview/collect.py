@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.panel_check import Answer, Stack, options, request
+from lab.panel_check import Answer, Stack, everything, options, request
 from lab.panels import Panel, Query, Span, fill, panel_queries, panels, variables
 
 __all__ = ["collect", "legend"]
@@ -87,12 +87,10 @@ def _table(
             rows.setdefault(key, dict(key))[value] = _number(one["value"][1])
     names = sorted(order, key=lambda name: int(order[name]))
     heads = [organize["renameByName"][name] for name in names]
-    body = [[row.get(name) for name in names] for row in rows.values()]
+    body: list[list[Any]] = [[row.get(name) for name in names] for row in rows.values()]
     for sort in panel.raw.get("options", {}).get("sortBy") or []:
         at = heads.index(sort["displayName"])
-        body.sort(
-            key=lambda row: row[at] if row[at] is not None else -math.inf, reverse=sort["desc"]
-        )
+        body.sort(key=lambda row: -math.inf if row[at] is None else row[at], reverse=sort["desc"])
     return {
         "columns": [{"name": head, "own": _overrides(panel, head)} for head in heads],
         "rows": body,
@@ -130,11 +128,12 @@ def collect(stack: Stack, dashboard: Mapping[str, Any], span: Span) -> dict[str,
     """All that the page of a dashboard needs."""
     known = variables(dashboard)
     choices, _answers = options(stack, known, span)
+    chosen = everything(known, choices)
     found = list(panels(dashboard))
     queries = [(panel, query) for panel in found for query in panel_queries(panel)]
     urls = []
     for _panel_of, query in queries:
-        expr = fill(query.expr, chosen={}, known=known, span=span, datasource=query.datasource)
+        expr = fill(query.expr, chosen=chosen, known=known, span=span, datasource=query.datasource)
         urls.append(request(stack, query, expr, span, most=100))
     answers: dict[int, list[tuple[Query, Answer]]] = {}
     for (panel, query), answer in zip(queries, stack.fetch(urls), strict=True):

@@ -95,7 +95,7 @@ function chart(body, option) {
 }
 
 function timeAxis(data) {
-  return { type: "time", min: data.start, max: data.end, axisLine: { lineStyle: { color: LINE } }, axisLabel: { color: FAINT, hideOverlap: true }, splitLine: { show: false } };
+  return { type: "time", min: data.start, max: data.end, axisLine: { lineStyle: { color: LINE } }, axisLabel: { color: FAINT, hideOverlap: true, formatter: "{HH}:{mm}" }, splitLine: { show: false } };
 }
 
 function valueAxis(unit, field, extra) {
@@ -123,6 +123,15 @@ function gaps(points, step) {
   return result;
 }
 
+function aligned(panel) {
+  // Stacking adds what has the same place in its list: each list gets all moments.
+  const moments = [...new Set(panel.series.flatMap((one) => one.points.map((point) => point[0])))].sort((one, other) => one - other);
+  for (const series of panel.series) {
+    const found = new Map(series.points);
+    series.points = moments.map((moment) => [moment, found.get(moment) ?? 0]);
+  }
+}
+
 function drawGraph(panel, body, data) {
   const field = panel.field;
   const onRight = (series) => series.own["custom.axisPlacement"] === "right";
@@ -130,6 +139,7 @@ function drawGraph(panel, body, data) {
   const rightField = right ? { min: 0, max: right.own.max } : {};
   const asBars = field.custom?.drawStyle === "bars";
   const stack = field.custom?.stacking?.mode === "normal";
+  if (stack) aligned(panel);
   const moments = panel.series.flatMap((one) => one.points.slice(1).map((point, at) => point[0] - one.points[at][0]));
   const step = moments.length ? Math.min(...moments) : 15000;
   const highest = Math.max(...panel.series.filter((one) => !onRight(one)).flatMap((one) => one.points.map((point) => point[1] ?? 0)), 0);
@@ -140,7 +150,7 @@ function drawGraph(panel, body, data) {
   const shownMarks = marks && (field.max !== undefined || limit <= highest * 20) ? marks : undefined;
   chart(body, {
     color: PALETTE,
-    grid: { left: 8, right: 12, top: 10, bottom: 34, containLabel: true },
+    grid: { left: 8, right: 18, top: 10, bottom: 34, containLabel: true },
     legend: { type: "scroll", bottom: 2, left: 4, itemWidth: 12, itemHeight: 3, icon: "rect", textStyle: { color: "#c7d0d9", fontSize: 11 }, pageIconColor: FAINT, pageTextStyle: { color: FAINT } },
     tooltip: { trigger: "axis" },
     xAxis: timeAxis(data),
@@ -156,6 +166,7 @@ function drawGraph(panel, body, data) {
       showSymbol: one.points.filter((point) => point[1] !== null).length < 2,
       symbolSize: 5,
       barMaxWidth: 8,
+      itemStyle: { color: COLORS[one.own.color?.fixedColor] },
       lineStyle: { width: 1.3, type: onRight(one) ? "dashed" : "solid" },
       areaStyle: onRight(one) || asBars ? undefined : { opacity: stack ? 0.3 : 0.08 },
       markLine: at === 0 ? shownMarks : undefined,

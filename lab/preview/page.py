@@ -22,7 +22,7 @@ _ROW, _HEAD = 38, 130
 def height(data: Mapping[str, Any]) -> int:
     """Height of the page in pixels."""
     places = [one["place"] for one in (*data["panels"], *data["rows"])]
-    return _HEAD + _ROW * max(place["y"] + place["h"] for place in places)
+    return _HEAD + _ROW * max(int(place["y"] + place["h"]) for place in places)
 
 
 def page(data: Mapping[str, Any], library: str) -> str:

@@ -18,7 +18,7 @@ from lab.shell import LabError, stream
 from lab.steps import Clock, clock, run_steps
 from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["Outcome", "Part", "check", "docs", "lint", "run_parts", "scenarios", "table", "test"]
+__all__ = ["Outcome", "Part", "check", "lint", "module", "run_parts", "scenarios", "table", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
@@ -128,10 +128,10 @@ def check() -> int:
     return _report(run_parts([*_static_parts(), *_unit_parts()]))
 
 
-def docs() -> int:
-    """Write the reference of the roles' options from their argument specifications."""
+def module(name: str) -> int:
+    """Run a module of the lab that needs the virtual environment; return its exit code."""
     _ready()
-    return _report(run_parts([Part("docs/roles.md", ("python", "-m", "lab.role_reference"))]))
+    return stream(("python", "-m", name), cwd=ROOT, env=tool_environment())
 
 
 def test(only: str = "") -> int:

@@ -111,7 +111,7 @@ _USERS = Row(
             13,
             graph(
                 "Registered users",
-                "All users.",
+                "All users, active or not.",
                 "short",
                 prom(_of("users"), "users"),
                 low=None,

@@ -222,6 +222,7 @@ _ALERTS = Row(
                     "{{host}} as served at {{target}}",
                 ),
                 levels=[(None, "red"), (1814400, "transparent")],
+                size=(24, 7),
             ),
         ),
     ],

@@ -41,7 +41,10 @@ NOW = Row(
                 "Alerts firing",
                 "Alerts that fire, the Watchdog not counted.",
                 "short",
-                prom('count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)'),
+                prom(
+                    'count(ALERTS{alertstate="firing", alertname!="Watchdog", '
+                    'deployment=~"$deployment"}) or vector(0)'
+                ),
                 levels=[(None, "green"), (1, "orange")],
             ),
         ),

@@ -3,7 +3,7 @@
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 LAB := $(or $(PYTHON),$(error Python 3.11 or newer is needed: apt-get install python3)) -m lab
 
-.PHONY: demo demo-down test check lint bench docs clean
+.PHONY: demo demo-down test check lint bench docs preview clean
 
 demo: ; @$(LAB) up
 demo-down: ; @$(LAB) down
@@ -12,4 +12,5 @@ check: ; @$(LAB) check
 lint: ; @$(LAB) lint
 bench: ; @$(LAB) bench
 docs: ; @$(LAB) docs
+preview: ; @$(LAB) preview
 clean: ; @$(LAB) clean

@@ -91,7 +91,22 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "sanity": ("run ansible-test sanity on the built collection", lambda _: sanity()),
     "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
     "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
-    "docs": ("write the pages that are made from the sources", lambda _: quality.docs()),
+    "docs": (
+        "write the pages that are made from the sources",
+        lambda _: quality.module("lab.role_reference"),
+    ),
+    "dashboards": (
+        "write the dashboards' JSON from their code",
+        lambda _: quality.module("lab.dashboards"),
+    ),
+    "panels": (
+        "ask the demo every query of every dashboard",
+        lambda _: quality.module("lab.panel_check"),
+    ),
+    "preview": (
+        "draw every dashboard with the demo's data, into .cache/preview",
+        lambda _: quality.module("lab.preview"),
+    ),
     "clean": ("remove what was made in this checkout", _clean),
 }
 

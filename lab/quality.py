@@ -14,11 +14,11 @@ from lab.demo import preparation
 from lab.images import RELEASES, image_of
 from lab.parts import Outcome, Part, run_parts, table
 from lab.paths import ROOT
-from lab.shell import LabError
+from lab.shell import LabError, stream
 from lab.steps import Clock, run_steps
-from lab.venv import ensure_venv
+from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["check", "docs", "lint", "scenarios", "test"]
+__all__ = ["check", "lint", "module", "scenarios", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
@@ -71,11 +71,10 @@ def check() -> int:
     return _report(run_parts([*_static_parts(), *_unit_parts()]), began)
 
 
-def docs() -> int:
-    """Write the reference of the roles' options from their argument specifications."""
-    began = _ready()
-    part = Part("docs/roles.md", ("python", "-m", "lab.role_reference"))
-    return _report(run_parts([part]), began)
+def module(name: str) -> int:
+    """Run a module of the lab that needs the virtual environment; return its exit code."""
+    _ready()
+    return stream(("python", "-m", name), cwd=ROOT, env=tool_environment())
 
 
 def test(only: str = "") -> int:

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 import pytest
+from plugins.plugin_utils._panels import DASHBOARDS
 
 from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box
@@ -74,7 +75,13 @@ def test_data_sources_and_dashboards_are_provisioned(box: Box) -> None:
         "Further": "http://127.0.0.1:9999",
     }
     _status, boards = ask(box, "/api/search", "first-Secret-1")
-    assert boards == [{"uid": "sample", "title": "Sample with {{ braces }}"}]
+    found = {board["uid"]: board["title"] for board in boards}
+    assert found == {**DASHBOARDS, "sample": "Sample with {{ braces }}"}
+
+
+def test_the_links_of_the_dashboards_lead_to_the_runbook_that_was_named(host: Any) -> None:
+    places = "grep -rho 'https://[^\"]*api_down.md' /etc/koprogo/grafana/dashboards/ | sort -u"
+    assert host.check_output(places) == "https://runbooks.example/pages/api_down.md"
 
 
 def test_nobody_else_gets_in() -> None:
@@ -158,6 +165,7 @@ def test_what_is_no_longer_wanted_goes() -> None:
     variables = {
         "grafana_admin_password": "second-Secret-2",
         "grafana_datasources": [],
+        "grafana_dashboards": False,
         "grafana_dashboards_dir": "",
     }
     assert run("--limit", BOXES[0].name, **variables).rc == 0
@@ -166,7 +174,7 @@ def test_what_is_no_longer_wanted_goes() -> None:
     wait_for(
         lambda: ask(BOXES[0], "/api/search", "second-Secret-2")[1] == [],
         seconds=20,
-        what="the dashboard to go",
+        what="the dashboards to go",
     )
 
 

@@ -1,0 +1,369 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Security Events: failed logins, bans, intrusion alerts, decisions."""
+
+from __future__ import annotations
+
+from lab.dashboards.board import Board, Row, deployment, host
+from lab.dashboards.kit import bars, graph, lines, log_metric, log_panel, number, prom
+from lab.dashboards.links import API_LOG
+
+__all__ = ["BOARD"]
+
+_ANY = 'deployment=~"$deployment", host=~"$host"'
+_LOGIN = f'{{{API_LOG}}} |= "401" | json | path="/api/v1/auth/login" | status="401" | __error__=""'
+_CLIENT = (
+    f'{{{API_LOG}}} | json status="status", remote_addr="remote_addr" | status=~"4.." '
+    '| remote_addr!="-" | __error__=""'
+)
+_SSH = f'{{job="auth", {_ANY}}} |~ "Failed password|Invalid user|authentication failure"'
+_BAN = (
+    f'{{job="fail2ban", {_ANY}}} |= " Ban " '
+    "| regexp `\\[(?P<jail>[A-Za-z0-9_-]+)\\] Ban (?P<address>\\S+)`"
+)
+_EVE = (
+    f'{{job="suricata", {_ANY}}} | json event_type="event_type", signature="alert.signature", '
+    'category="alert.category", severity="alert.severity", src_ip="src_ip" | __error__=""'
+)
+_INTRUSION = f'{_EVE} | event_type="alert"'
+_DECISIONS = f"cs_active_decisions{{{_ANY}}}"
+
+_NOW = Row(
+    "Now",
+    [
+        (
+            10,
+            number(
+                "Failed logins",
+                "Refused logins to the API within the chosen time.",
+                "short",
+                log_metric(f"sum(count_over_time({_LOGIN} [$__range])) or vector(0)", instant=True),
+                curve=False,
+            ),
+        ),
+        (
+            11,
+            number(
+                "Failed SSH logins",
+                "Refused SSH logins within the chosen time.",
+                "short",
+                log_metric(f"sum(count_over_time({_SSH} [$__range])) or vector(0)", instant=True),
+                curve=False,
+            ),
+        ),
+        (
+            12,
+            number(
+                "fail2ban bans",
+                "Addresses banned within the chosen time.",
+                "short",
+                log_metric(f"sum(count_over_time({_BAN} [$__range])) or vector(0)", instant=True),
+                levels=[(None, "green"), (1, "orange")],
+                curve=False,
+            ),
+        ),
+        (
+            13,
+            number(
+                "Intrusion alerts",
+                "Alerts of Suricata within the chosen time.",
+                "short",
+                log_metric(
+                    f"sum(count_over_time({_INTRUSION} [$__range])) or vector(0)", instant=True
+                ),
+                levels=[(None, "green"), (1, "orange")],
+                curve=False,
+            ),
+        ),
+        (
+            14,
+            number(
+                "CrowdSec decisions",
+                "Decisions that are in force now.",
+                "short",
+                prom(f"sum({_DECISIONS})"),
+                empty="none",
+            ),
+        ),
+        (
+            15,
+            number(
+                "Dropped packets",
+                "Packets per second that the firewall dropped on a decision.",
+                "pps",
+                prom(f"sum(rate(fw_bouncer_dropped_packets{{{_ANY}}}[$__rate_interval]))"),
+                empty="none",
+            ),
+        ),
+    ],
+)
+_LOGINS = Row(
+    "Logins",
+    [
+        (
+            1,
+            graph(
+                "Failed logins to the API",
+                "Refused logins counted from the API's log, of 5 minutes: what the alert judges.",
+                "short",
+                log_metric(f"sum(count_over_time({_LOGIN} [5m])) or vector(0)", "failed logins"),
+                drawn_as_bars=True,
+            ),
+        ),
+        (
+            20,
+            bars(
+                "Failed logins by client",
+                "The ten addresses with most refused logins in the chosen time. One address is a guesser, "
+                "many with few each are a spread attack.",
+                "short",
+                log_metric(
+                    f"topk(10, sum by (remote_addr) (count_over_time({_LOGIN} [$__range])))",
+                    "{{remote_addr}}",
+                    instant=True,
+                ),
+                size=(6, 8),
+            ),
+        ),
+        (
+            21,
+            bars(
+                "Refused requests by client",
+                "The ten addresses with most 4xx answers in the chosen time: who probes the API.",
+                "short",
+                log_metric(
+                    f"topk(10, sum by (remote_addr) (count_over_time({_CLIENT} [$__range])))",
+                    "{{remote_addr}}",
+                    instant=True,
+                ),
+                size=(6, 8),
+            ),
+        ),
+        (
+            22,
+            graph(
+                "Failed SSH logins",
+                "Refused SSH logins of 5 minutes, by host.",
+                "short",
+                log_metric(f"sum by (host) (count_over_time({_SSH} [5m]))", "{{host}}"),
+                drawn_as_bars=True,
+                size=(12, 7),
+            ),
+        ),
+        (
+            23,
+            graph(
+                "sudo and SSH sessions",
+                "Sessions that were opened, of 5 minutes: who works on the hosts, and when.",
+                "short",
+                log_metric(
+                    f'sum by (host) (count_over_time({{job="auth", {_ANY}}} |= "session opened" [5m]))',
+                    "{{host}}",
+                ),
+                drawn_as_bars=True,
+                size=(12, 7),
+            ),
+        ),
+    ],
+)
+_BANS = Row(
+    "fail2ban",
+    [
+        (
+            30,
+            graph(
+                "Bans",
+                "Addresses that were banned, of 5 minutes, by jail.",
+                "short",
+                log_metric(f"sum by (jail) (count_over_time({_BAN} [5m]))", "{{jail}}"),
+                drawn_as_bars=True,
+                size=(12, 8),
+            ),
+        ),
+        (
+            31,
+            bars(
+                "Banned addresses",
+                "The addresses banned most often in the chosen time.",
+                "short",
+                log_metric(
+                    f"topk(10, sum by (address, jail) (count_over_time({_BAN} [$__range])))",
+                    "{{address}} {{jail}}",
+                    instant=True,
+                ),
+                size=(6, 8),
+            ),
+        ),
+        (
+            32,
+            log_panel(
+                "fail2ban's log",
+                "Bans and unbans, newest first. Lift one: fail2ban-client set JAIL unbanip ADDRESS",
+                lines(f'{{job="fail2ban", {_ANY}}} |~ "Ban|Unban|ERROR"'),
+                size=(6, 8),
+            ),
+        ),
+    ],
+)
+_INTRUSIONS = Row(
+    "Suricata",
+    [
+        (
+            40,
+            graph(
+                "Intrusion alerts",
+                "Alerts of 5 minutes, by signature.",
+                "short",
+                log_metric(
+                    f"topk(10, sum by (signature) (count_over_time({_INTRUSION} [5m])))",
+                    "{{signature}}",
+                ),
+                drawn_as_bars=True,
+                stacked=True,
+            ),
+        ),
+        (
+            41,
+            bars(
+                "Where they come from",
+                "The addresses with most alerts in the chosen time.",
+                "short",
+                log_metric(
+                    f"topk(10, sum by (src_ip) (count_over_time({_INTRUSION} [$__range])))",
+                    "{{src_ip}}",
+                    instant=True,
+                ),
+                size=(6, 8),
+            ),
+        ),
+        (
+            42,
+            bars(
+                "By severity",
+                "Alerts of the chosen time by severity; 1 is the gravest.",
+                "short",
+                log_metric(
+                    f"sum by (severity, category) (count_over_time({_INTRUSION} [$__range]))",
+                    "{{severity}} {{category}}",
+                    instant=True,
+                ),
+                size=(6, 8),
+            ),
+        ),
+        (
+            43,
+            graph(
+                "The sensor itself",
+                "Packets that Suricata saw and lost, from its own statistics. Lost packets are attacks "
+                "not seen; no packets is a blind sensor.",
+                "pps",
+                log_metric(
+                    f'sum by (host) (rate({{job="suricata", {_ANY}}} |= "stats" '
+                    '| json event_type="event_type", packets="stats.decoder.pkts" '
+                    '| event_type="stats" | unwrap packets | __error__="" [5m]))',
+                    "{{host}} seen",
+                ),
+                log_metric(
+                    f'sum by (host) (rate({{job="suricata", {_ANY}}} |= "stats" '
+                    '| json event_type="event_type", packets="stats.capture.kernel_drops" '
+                    '| event_type="stats" | unwrap packets | __error__="" [5m]))',
+                    "{{host}} lost",
+                ),
+                size=(8, 9),
+            ),
+        ),
+        (
+            44,
+            log_panel(
+                "Alerts with their evidence",
+                "Suricata's alerts as they are in eve.json, newest first.",
+                lines(
+                    f"{_INTRUSION} | line_format `{{{{.severity}}}} {{{{.src_ip}}}} {{{{.signature}}}}`"
+                ),
+                size=(16, 9),
+            ),
+        ),
+    ],
+)
+_CROWDSEC = Row(
+    "CrowdSec",
+    [
+        (
+            50,
+            graph(
+                "Decisions in force",
+                "Decisions by their reason and origin (own scenarios, or the community's list).",
+                "short",
+                prom(f"sum by (reason, origin) ({_DECISIONS})", "{{origin}} {{reason}}"),
+                stacked=True,
+                size=(8, 8),
+            ),
+        ),
+        (
+            51,
+            graph(
+                "Alerts",
+                "What CrowdSec's scenarios noticed, by scenario.",
+                "short",
+                prom(f"sum by (reason) (cs_alerts{{{_ANY}}})", "{{reason}}"),
+                size=(8, 8),
+            ),
+        ),
+        (
+            52,
+            graph(
+                "Lines read",
+                "Lines per second that CrowdSec reads, by file. A file at 0 is not watched.",
+                "short",
+                prom(
+                    f"sum by (host, source) (rate(cs_filesource_hits_total{{{_ANY}}}[5m]))",
+                    "{{host}} {{source}}",
+                ),
+                size=(8, 8),
+            ),
+        ),
+        (
+            53,
+            log_panel(
+                "CrowdSec's log",
+                "Newest first. What is in force: cscli decisions list",
+                lines(f'{{job="crowdsec", {_ANY}}}'),
+                size=(24, 8),
+            ),
+        ),
+    ],
+)
+_LOGS = Row(
+    "Logs",
+    [
+        (
+            60,
+            log_panel(
+                "Failed logins to the API",
+                "The runbook's query for failed logins, newest first.",
+                lines(f"{_LOGIN} | line_format `{{{{.remote_addr}}}} {{{{.user_agent}}}}`"),
+                size=(12, 9),
+            ),
+        ),
+        (
+            61,
+            log_panel(
+                "SSH and sudo",
+                "The hosts' log of logins, newest first.",
+                lines(f'{{job="auth", {_ANY}}}'),
+                size=(12, 9),
+                labels=True,
+            ),
+        ),
+    ],
+)
+
+BOARD = Board(
+    uid="koprogo-security",
+    about="Failed logins, bans of fail2ban, alerts of Suricata, decisions of CrowdSec.",
+    variables=[deployment(), host("node")],
+    since="now-24h",
+    refresh="1m",
+    rows=[_NOW, _LOGINS, _BANS, _INTRUSIONS, _CROWDSEC, _LOGS],
+)

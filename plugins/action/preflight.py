@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -18,7 +18,17 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanage
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
     variable_warnings as alertmanager_warnings,
 )
-from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import Component
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import (
+    DEPLOYMENT_VARIABLE,
+    HOST_VARIABLE,
+    interval_errors,
+    own_rule_errors,
+    settings_errors,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
+    Component,
+    setting,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
     missing_errors,
     option_errors,
@@ -30,6 +40,27 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._topology im
 )
 
 _SUPPORTED = {"Debian": ("12", "13")}
+
+
+def _prometheus_errors(variables: Mapping[str, Any]) -> list[str]:
+    alerts = setting(variables, "prometheus", "alerts") or {}
+    errors = settings_errors(DEPLOYMENT_VARIABLE, alerts)
+    if not errors:
+        intervals = {
+            f"prometheus_{name}": setting(variables, "prometheus", name)
+            for name in ("scrape_interval", "evaluation_interval")
+        }
+        errors = interval_errors(alerts, intervals)
+        own = setting(variables, "prometheus", "rules")
+        errors += own_rule_errors("prometheus_rules", own, alerts)
+    return errors
+
+
+# Beyond types and formats: what a component's options mean together.
+_VARIABLE_ERRORS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "alertmanager": alertmanager_errors,
+    "prometheus": _prometheus_errors,
+}
 
 
 class ActionModule(ActionBase):
@@ -53,11 +84,26 @@ class ActionModule(ActionBase):
             except AnsibleError as error:
                 errors.append(f"{name}: expected a value that can be templated, found: {error}")
         errors += option_errors(component.name, variables) + missing_errors(component, variables)
+        if not errors and component.name in _VARIABLE_ERRORS:
+            errors = _VARIABLE_ERRORS[component.name](variables)
         warnings: list[str] = []
         if component.name == "alertmanager" and not errors:
-            errors = alertmanager_errors(variables)
-            warnings = [] if errors else alertmanager_warnings(variables)
+            warnings = alertmanager_warnings(variables)
         return errors, warnings
+
+    def _alert_errors(self, task_vars: Mapping[str, Any], components: list[str]) -> list[str]:
+        """The host's own settings of alerts, and Loki's rules, which share their names with Prometheus'."""
+        found: dict[str, Any] = {}
+        for name in (HOST_VARIABLE, DEPLOYMENT_VARIABLE, "loki_rules"):
+            try:
+                found[name] = self._templar.template(task_vars.get(name, {}))
+            except AnsibleError as error:
+                return [f"{name}: expected a value that can be templated, found: {error}"]
+        errors = settings_errors(HOST_VARIABLE, found[HOST_VARIABLE])
+        deployment = found[DEPLOYMENT_VARIABLE]
+        if "loki" in components and not settings_errors(DEPLOYMENT_VARIABLE, deployment):
+            errors += own_rule_errors("loki_rules", found["loki_rules"], deployment or {})
+        return errors
 
     @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:
@@ -85,6 +131,7 @@ class ActionModule(ActionBase):
             found, undone = self._option_errors(component, task_vars)
             errors += found
             warnings += undone
+        errors += self._alert_errors(task_vars, [c.name for c in components])
         module_args = {
             "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
             "postgresql": host in groups.get("database", []),

@@ -16,6 +16,18 @@ from ansible.errors import AnsibleFilterError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such, for the person who reads the file."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def as_files(contents: Mapping[str, Any], path: str, **options: Any) -> list[dict[str, Any]]:
     """See as_files.yml."""
     if not isinstance(contents, Mapping):
@@ -30,7 +42,9 @@ def as_files(contents: Mapping[str, Any], path: str, **options: Any) -> list[dic
             )
         text = content
         if not isinstance(content, str):
-            text = yaml.safe_dump(_plain(content), sort_keys=False, width=110, allow_unicode=True)
+            text = yaml.dump(
+                _plain(content), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
+            )
         files.append({"path": path.format(name=name), "content": text, **options})
     return files
 

@@ -23,6 +23,7 @@ import yaml
 __all__ = [
     "API_PORT",
     "CATALOGUE",
+    "DEPLOYMENT",
     "DOOR_ROLES",
     "Component",
     "role_argument_spec",
@@ -33,6 +34,9 @@ __all__ = [
 
 #: Where the KoproGo API listens on its own host's loopback, unless C(koprogo_api_port) says otherwise.
 API_PORT = 8080
+
+#: What a deployment is called unless C(koprogo_deployment) says otherwise.
+DEPLOYMENT = "koprogo"
 
 _ROLES = Path(__file__).resolve().parents[2] / "roles"
 

@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     API_PORT,
     CATALOGUE,
+    DEPLOYMENT,
     DOOR_ROLES,
     Component,
     role_vars,
@@ -169,10 +170,9 @@ _JOB_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
-    labels = {"instance": host, "host": host}
-    if deployment := hostvars[host].get("koprogo_deployment"):
-        labels["deployment"] = str(deployment)
-    return labels
+    # Never without a deployment: to Alertmanager two alerts that both lack it would be of the same one.
+    deployment = str(hostvars[host].get("koprogo_deployment") or DEPLOYMENT)
+    return {"instance": host, "host": host, "deployment": deployment}
 
 
 def _gateway_address(host: str, hostvars: HostVars) -> str:

@@ -214,7 +214,7 @@ class Files:
         """Matches that may go: old enough, not kept, not in use, not taken by an earlier policy."""
         before, kept, holds = self._before, self.kept, self.opened.holds
         for match in self._matches():
-            folder, path, name, info = match
+            _folder, path, name, info = match
             old = info.st_mtime_ns < before
             if not old and not self.policy.truncate_open:
                 continue

@@ -35,7 +35,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_select
     key_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk import walk
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk import (
+    Folder,
+    walk,
+)
 
 __all__ = ["FilePolicy", "Files", "Freed", "kept_inodes"]
 
@@ -123,9 +126,8 @@ class Files:
 
     # Seeing
 
-    def _matches(self) -> Iterator[_Match]:
-        """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
-        matches = self._name.match
+    def _folders(self) -> Iterator[Folder]:
+        """Every folder of the roots that are on this file system."""
         for root in self.policy.roots:
             try:
                 descriptor = open_root(root)
@@ -139,21 +141,25 @@ class Files:
                 os.close(descriptor)
                 self.skip(root, "other_file_system")
                 continue
-            for folder, path, entry in walk(
-                descriptor,
-                root,
-                skip=self.skip,
-                mounts=self.places.mounts,
-                recurse=self.policy.recurse,
-            ):
+            yield from walk(descriptor, root, skip=self.skip, mounts=self.places.mounts)
+
+    def _matches(self) -> Iterator[_Match]:
+        """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
+        matches, recurse, device = self._name.match, self.policy.recurse, self.device
+        for folder, path, entries, folders in self._folders():
+            for entry in entries:
                 name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if recurse:
+                        folders.append(name)
+                    continue
                 if matches(name) is None or not entry.is_file(follow_symlinks=False):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                if stat.S_ISREG(info.st_mode) and info.st_dev == self.device:
+                if stat.S_ISREG(info.st_mode) and info.st_dev == device:
                     yield folder, path, name, info
 
     def skip(self, path: str, reason: str) -> None:
@@ -210,26 +216,21 @@ class Files:
             and (info.st_nlink == 1 or self._linked.get(info.st_ino) == info.st_nlink)
         )
 
-    def _candidates(self) -> Iterator[_Match]:
-        """Matches that may go: old enough, not kept, not in use, not taken by an earlier policy."""
-        before, kept, holds = self._before, self.kept, self.opened.holds
-        for match in self._matches():
-            _folder, path, name, info = match
-            old = info.st_mtime_ns < before
-            if not old and not self.policy.truncate_open:
-                continue
-            use = holds(info.st_dev, info.st_ino)
-            if use == "written" and self._may_empty(info):
-                self._writable[info.st_ino] = info.st_blocks * 512
-                continue
-            if not old or info.st_ino in kept:
-                continue
-            if use:
-                self.skip(f"{path}/{name}", "open_for_writing" if use == "written" else "open")
-                continue
-            if any(files.takes(path, name, info) for files in self.earlier):
-                continue
-            yield match
+    def _may_go(self, path: str, name: str, info: os.stat_result) -> bool:
+        """Whether a match is old enough, not kept, not in use, and not taken by an earlier policy."""
+        old = info.st_mtime_ns < self._before
+        if not old and not self.policy.truncate_open:
+            return False
+        use = self.opened.holds(info.st_dev, info.st_ino)
+        if use == "written" and self._may_empty(info):
+            self._writable[info.st_ino] = info.st_blocks * 512
+            return False
+        if not old or info.st_ino in self.kept:
+            return False
+        if use:
+            self.skip(f"{path}/{name}", "open_for_writing" if use == "written" else "open")
+            return False
+        return not any(files.takes(path, name, info) for files in self.earlier)
 
     def _may_empty(self, info: os.stat_result) -> bool:
         return (
@@ -242,7 +243,9 @@ class Files:
         """Inodes that go altogether: one with a name elsewhere would free nothing."""
         linked: dict[int, list[int]] = {}
         self._writable = {}
-        for _folder, path, name, info in self._candidates():
+        for _folder, path, name, info in self._matches():
+            if not self._may_go(path, name, info):
+                continue
             if info.st_nlink == 1:
                 yield key_of(info.st_mtime_ns, info.st_ino), info.st_blocks * 512, 1
             elif info.st_ino in linked:
@@ -295,8 +298,10 @@ class Files:
         bound, linked, unlink = self.choice.bound, self._linked, os.unlink
         most_bytes, most_names = self.choice.bytes, self.choice.names
         largest, smallest = self._largest, 0
-        for folder, path, name, info in self._candidates():
-            if ((info.st_mtime_ns << 64) | info.st_ino) > bound:
+        for folder, path, name, info in self._matches():
+            if ((info.st_mtime_ns << 64) | info.st_ino) > bound or not self._may_go(
+                path, name, info
+            ):
                 continue
             size = 0
             if info.st_nlink == 1:

@@ -19,14 +19,14 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_places
     is_tablespace,
 )
 
-__all__ = ["Found", "walk"]
+__all__ = ["Folder", "walk"]
 
-# A descriptor and an iterator are held for each level; 1024 is the usual limit of a process.
-_DEEPEST = 300
+# A descriptor is held for each level; 1024 is the usual limit of a process.
+_DEEPEST = 500
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-#: Descriptor and path of a folder, and an entry in it that isn't a folder.
-Found = tuple[int, str, "os.DirEntry[str]"]
+#: Descriptor and path of a folder, its entries, and the list that takes names of folders to enter.
+Folder = tuple[int, str, Iterator["os.DirEntry[str]"], list[str]]
 
 
 def walk(
@@ -35,50 +35,51 @@ def walk(
     *,
     skip: Callable[[str, str], None],
     mounts: frozenset[str] = frozenset(),
-    recurse: bool = True,
     databases: bool = False,
     leave: Callable[[str, int], None] | None = None,
-) -> Iterator[Found]:
-    """Entries below an open folder, which is closed at the end; folders are entered, not returned.
+) -> Iterator[Folder]:
+    """Folders from an open one down, each before those in it; descriptors are closed at the end.
 
-    ``skip`` learns of folders that are not entered, by path and reason: C(mount), C(database),
-    C(too_deep), or an error's text. With ``databases`` those are entered too. ``leave``
-    learns of each folder, by path and depth, when all in it was seen.
+    Whoever iterates reads the entries and appends the names of folders that are to be entered: a call
+    for each file would cost more than the file. ``skip`` learns of folders that are not entered, by
+    path and reason: C(mount), C(database), C(too_deep), or an error's text. With ``databases`` those are
+    entered too. ``leave`` learns of each folder, by path and depth, when all below it was seen.
     """
     device = os.fstat(descriptor).st_dev
-    stack = [(os.scandir(descriptor), descriptor, path)]
+    stack: list[tuple[int, str, list[str]]] = []
+    opened: int | None = descriptor
+    name = path
     try:
-        while stack:
-            entries, folder, name = stack[-1]
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    yield folder, name, entry
-                    continue
-                if not recurse:
-                    continue
-                below = f"{name}/{entry.name}" if name != "/" else f"/{entry.name}"
-                if len(stack) >= _DEEPEST:
-                    skip(below, "too_deep")
-                    continue
-                if below in mounts:
-                    skip(below, "mount")
-                    continue
-                child, reason = _enter(folder, entry.name, device, databases=databases)
-                if reason:
-                    skip(below, reason)
-                if child is not None:
-                    stack.append((os.scandir(child), child, below))
-                    break
-            else:
+        while True:
+            if opened is not None:
+                folders: list[str] = []
+                stack.append((opened, name, folders))
+                with os.scandir(opened) as entries:
+                    yield opened, name, entries, folders
+                folders.reverse()
+                opened = None
+            if not stack:
+                return
+            parent, above, waiting = stack[-1]
+            if not waiting:
                 stack.pop()
-                entries.close()
-                os.close(folder)
+                os.close(parent)
                 if leave is not None:
-                    leave(name, len(stack))
+                    leave(above, len(stack))
+                continue
+            part = waiting.pop()
+            name = f"{above}/{part}" if above != "/" else f"/{part}"
+            if name in mounts:
+                skip(name, "mount")
+            elif len(stack) >= _DEEPEST:
+                skip(name, "too_deep")
+            else:
+                opened, reason = _enter(parent, part, device, databases=databases)
+                if reason:
+                    skip(name, reason)
     finally:
-        for entries, folder, _name in stack:
-            entries.close()
-            os.close(folder)
+        for each, _name, _folders in stack:
+            os.close(each)
 
 
 def _enter(parent: int, name: str, device: int, *, databases: bool) -> tuple[int | None, str]:

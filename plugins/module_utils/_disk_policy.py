@@ -52,32 +52,43 @@ _DOCKER = ("docker", "docker_volumes")
 
 
 def policies_of(
-    options: Sequence[Mapping[str, Any]], places: Places
+    options: Sequence[Mapping[str, Any]], places: Places, *, max_bytes: str, max_files: int
 ) -> list[FilePolicy | DockerPolicy]:
-    """The policies in the order in which they are applied; InputError before anything is touched."""
+    """The policies in the order in which they are applied; InputError before anything is touched.
+
+    The caps are those of a policy that has none of its own.
+    """
     if not options:
         raise InputError("policies: expected at least one, found none.")
-    made = [_policy(option, number, places) for number, option in enumerate(options)]
+    size_of(max_bytes, option="max_bytes")
+    if max_files < 1:
+        raise InputError(f"max_files: expected at least 1, found {max_files}.")
+    made = [
+        _policy(option, f"policies[{number}]", places, max_bytes=max_bytes, max_files=max_files)
+        for number, option in enumerate(options)
+    ]
     return sorted(made, key=lambda policy: KINDS.index(policy.kind))
 
 
-def _policy(option: Mapping[str, Any], number: int, places: Places) -> FilePolicy | DockerPolicy:
-    kind, where = option["kind"], f"policies[{number}]"
+def _policy(
+    option: Mapping[str, Any], where: str, places: Places, *, max_bytes: str, max_files: int
+) -> FilePolicy | DockerPolicy:
+    kind = option["kind"]
     _fits(option, kind, where)
-    size = option.get("max_bytes")
-    max_bytes = None if size is None else size_of(size, option=f"{where}.max_bytes")
+    given = option.get("max_bytes")
+    most_bytes = size_of(max_bytes if given is None else given, option=f"{where}.max_bytes")
     if kind in _DOCKER:
         volumes = checked_volumes(option.get("volumes") or (), option=f"{where}.volumes")
         if kind == "docker_volumes" and not volumes:
             raise InputError(f"{where}.volumes: expected names of volumes, found none.")
         return DockerPolicy(
-            name=f"{kind}[{number}]",
+            name=where.replace("policies", kind),
             kind=kind,
             images=kind == "docker",
             build_cache=kind == "docker",
             volumes=volumes,
             socket=option["socket"],
-            max_bytes=max_bytes,
+            max_bytes=most_bytes,
         )
     files = option.get("max_files")
     if files is not None and files < 1:
@@ -85,7 +96,7 @@ def _policy(option: Mapping[str, Any], number: int, places: Places) -> FilePolic
     backups = kind == "backups"
     roots, patterns = _selector(option, kind, where, places)
     return FilePolicy(
-        name=f"{kind}[{number}]",
+        name=where.replace("policies", kind),
         kind=kind,
         roots=roots,
         patterns=patterns,
@@ -97,8 +108,8 @@ def _policy(option: Mapping[str, Any], number: int, places: Places) -> FilePolic
         verified=tuple(option["verified"]) if backups else (),
         truncate_open=kind == "logs" and option["truncate_open"],
         truncate_above=size_of(option["truncate_above"], option=f"{where}.truncate_above"),
-        max_bytes=max_bytes,
-        max_files=files,
+        max_bytes=most_bytes,
+        max_files=max_files if files is None else files,
     )
 
 

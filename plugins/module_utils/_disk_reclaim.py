@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,13 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_space 
     space_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger import (
+    Ledger,
+    RefusedError,
+    action_of,
+)
 
-__all__ = ["APT_LOCK", "Reclaim", "Step"]
+__all__ = ["APT_LOCK", "Reclaim", "Step", "reclaim"]
 
 APT_LOCK = "/var/cache/apt/archives/lock"
 
@@ -227,3 +232,70 @@ def _no_collector() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def reclaim(
+    work: Reclaim, ledger: Ledger, params: Mapping[str, Any], *, check: bool
+) -> dict[str, Any]:
+    """Plan, pass the guard, act; return the module's result.
+
+    What is lossy and what is destructive are two actions with limits of their own. A refusal of the
+    destructive one leaves what the first did; RefusedError if nothing was allowed.
+    """
+    work.plan()
+    guards: list[dict[str, Any]] = []
+    refusals: list[RefusedError] = []
+    changed = False
+    for reversibility in ("lossy", "destructive"):
+        steps = work.lossy if reversibility == "lossy" else work.destructive
+        if not steps or (not check and work.reached()):
+            continue
+        action = action_of(
+            params, name=f"disk_reclaim:{reversibility}", reversibility=reversibility
+        )
+        seen = {
+            "before": work.before.as_dict(),
+            "missing": work.missing.as_dict(),
+            "predicted": {step.worker.policy.name: step.predicted.as_dict() for step in steps},
+        }
+        evidence = params.get("evidence_sha256") or seen
+        if check:
+            guard = ledger.judge(action, evidence=evidence)
+            _mark_refused(steps, guard)
+            guards.append(guard)
+            changed = changed or guard["allowed"]
+            continue
+        prediction = sum((step.predicted.amount for step in steps), start=Amount())
+        try:
+            with ledger.remediation(
+                action, evidence=evidence, prediction=prediction.as_dict()
+            ) as run:
+                work.run(steps)
+                freed = sum((step.freed.amount for step in steps), start=Amount())
+                run.end("resolved" if work.reached() else "not_resolved", result=freed.as_dict())
+                changed = changed or bool(freed)
+            guards.append(run.guard)
+        except RefusedError as error:
+            guards.append(error.evidence["guard"])
+            _mark_refused(steps, guards[-1])
+            refusals.append(error)
+    if refusals and len(refusals) == len(guards):
+        raise refusals[0]
+    result = {**work.result(), "changed": changed, "guards": guards}
+    rows = result["policies"]
+    amount = "predicted" if check else "freed"
+    result["diff"] = {
+        "before": "",
+        "after": "".join(
+            f"{row['policy']}: {row[amount]['files']} files, {row[amount]['bytes']} bytes\n"
+            for row in rows
+            if row[amount]["files"] or row[amount]["bytes"]
+        ),
+    }
+    return result
+
+
+def _mark_refused(steps: Sequence[Step], guard: Mapping[str, Any]) -> None:
+    if not guard["allowed"]:
+        for step in steps:
+            step.status, step.reason = "refused", str(guard["reason"])

@@ -91,7 +91,7 @@ class Places:
             raise InputError(f"{option}: expected a folder below /, found '/' itself.")
         real = os.path.realpath(path)
         for name, kind in (
-            *((name, "a database's data") for name in self.databases),
+            *((name, "the data of a database or another service") for name in self.databases),
             *((name, "the system") for name in self.system),
         ):
             for one in {path, real}:

@@ -210,7 +210,7 @@ class Reclaim:
         predicted = sum((step.predicted.amount for step in self.steps), start=Amount())
         freed = sum((step.freed.amount for step in self.steps), start=Amount())
         return {
-            "path": self.path,
+            "file_system": self.path,
             "before": self.before.as_dict(),
             "after": after.as_dict(),
             "missing": self.missing.as_dict(),

@@ -157,6 +157,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+file_system:
+  description: The folder on the file system.
+  returned: success
+  type: str
+  sample: /
 missing:
   description: What had to be freed.
   returned: success

@@ -21,6 +21,7 @@ import stat
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     LockedError,
@@ -42,6 +43,7 @@ __all__ = [
     "make_link",
     "move",
     "no_space",
+    "open_file",
     "read_bytes",
     "read_link",
     "read_text",
@@ -121,6 +123,15 @@ def read_bytes(path: str, *, dir_fd: int | None = None) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a regular file to read it piece by piece; never follows a link, never waits on a pipe."""
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def read_text(path: str) -> str | None:

@@ -87,10 +87,11 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What a file system has free: bytes and inodes."""
+    """What a file system has free: bytes and inodes. Some count no inodes: 0 free then means nothing."""
 
     bytes: int
     inodes: int
+    counts_inodes: bool = True
 
 
 # Reading
@@ -188,7 +189,9 @@ def free_space(path: str) -> Space:
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
     info = os.statvfs(path)
-    return Space(bytes=info.f_bfree * info.f_frsize, inodes=info.f_ffree)
+    return Space(
+        bytes=info.f_bfree * info.f_frsize, inodes=info.f_ffree, counts_inodes=info.f_files > 0
+    )
 
 
 def _entry(info: os.stat_result, *, target: str = "") -> Entry:

@@ -282,6 +282,7 @@ class ApiLog:
             for (method, route, status), entry in self._failures.items()
         ]
         failures.sort(key=lambda row: (-row["count"], row["route"]))
+        failed = sum(entry.count for entry in self._failures.values())
         slowest = sorted(self._slowest, key=lambda item: (-item[0], item[1]))
         return {
             "window": {"since": self._window.since, "until": self._window.until},
@@ -292,7 +293,8 @@ class ApiLog:
             "routes": routes[:top],
             "routes_seen": len(routes),
             "failing": failures[:top],
-            "failing_requests": sum(entry.count for entry in self._failures.values()),
+            "failing_requests": failed,
+            "failing_share": round(failed / max(1, whole.count), 4),
             "first_failing_minute": min((row["first_minute"] for row in failures), default=""),
             "slowest": [_sample(request) for _ms, _serial, request in slowest],
             "errors": [asdict(event) for event in sorted(self._errors, key=lambda e: e.at)[::-1]],

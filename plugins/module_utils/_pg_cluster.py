@@ -28,7 +28,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._postgresql 
 from ansible_collections.koprogo.observability.plugins.module_utils._run import TIMED_OUT, Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
-__all__ = ["Cluster", "PostgresqlRecovery", "clusters", "corruption_signs"]
+__all__ = ["Cluster", "PostgresqlRecovery", "choose", "clusters", "corruption_signs"]
 
 _TAIL = 1024 * 1024
 _STARTING = re.compile(
@@ -81,19 +81,18 @@ def clusters(runner: Runner) -> list[Cluster]:
     for line in result.stdout.splitlines():
         words = line.split()
         if len(words) >= 6 and words[2].isdigit():
-            version, name, port, status, owner, data = words[:6]
             log = words[6] if len(words) > 6 else ""
-            found.append(
-                Cluster(
-                    version=version,
-                    name=name,
-                    port=int(port),
-                    status=status,
-                    owner=owner,
-                    data=data,
-                    log=log,
-                )  # fmt: skip
+            version, name, port, status, owner, data = words[:6]
+            cluster = Cluster(
+                version=version,
+                name=name,
+                port=int(port),
+                status=status,
+                owner=owner,
+                data=data,
+                log=log,
             )
+            found.append(cluster)
     return found
 
 
@@ -214,44 +213,51 @@ class PostgresqlRecovery:
 
     def refusal(self, seen: Mapping[str, Any]) -> tuple[str, str]:
         """Return code and reason why a restart is not the answer; empty ones if it may be."""
-        name = f"{self.cluster.version}/{self.cluster.name}"
-        lock = seen["lock_file"]
-        if seen["corruption_signs"]:
-            return (
-                "corruption",
-                f"the log of cluster {name} tells of damaged data: {seen['corruption_signs'][-1]} "
-                "Do not start it again, never run pg_resetwal: go to disaster recovery, and copy the "
-                "data directory before anything else.",
-            )
+        name, unit = f"{self.cluster.version}/{self.cluster.name}", self.cluster.unit
+        lock, signs, said = seen["lock_file"], seen["corruption_signs"], seen["said"]
         short = [row for row in seen["disks"] if row["short"]]
-        if short:
-            row = short[0]
-            return (
+        sizes = "; ".join(
+            f"{row['path']} has {row['free_bytes']} bytes and {row['free_inodes']} inodes free"
+            for row in short
+        )
+        reasons = (
+            (
+                signs,
+                "corruption",
+                f"the log of cluster {name} tells of damaged data: {(signs or [''])[-1]} Do not start it "
+                "again, never run pg_resetwal: go to disaster recovery, and copy the data directory "
+                "before anything else.",
+            ),
+            (
+                short,
                 "disk_full",
-                f"{row['path']} has {row['free_bytes']} bytes and {row['free_inodes']} inodes free. "
-                "PostgreSQL needs room to recover: run the remediation of DiskFull first.",
-            )
-        if seen["unit"]["load"] == "masked":
-            return "masked", f"{self.cluster.unit} is masked: somebody has forbidden its start."
-        if seen["condition"] == "starting":
-            return (
+                f"{sizes}. PostgreSQL needs room to recover: run the remediation of DiskFull first.",
+            ),
+            (
+                seen["unit"]["load"] == "masked",
+                "masked",
+                f"{unit} is masked: somebody has forbidden its start.",
+            ),
+            (
+                seen["condition"] == "starting",
                 "recovering",
-                f"cluster {name} is still replaying its log after {self.wait:g} s ({seen['said']}). "
-                "A restart would begin that anew: wait.",
-            )
-        if seen["condition"] == "full":
-            return (
+                f"cluster {name} is still replaying its log after {self.wait:g} s ({said}). A restart "
+                "would begin that anew: wait.",
+            ),
+            (
+                seen["condition"] == "full",
                 "connections",
                 f"cluster {name} runs, and even its reserved connections are taken: run the remediation "
                 "of DatabaseConnectionsHigh.",
-            )
-        if lock["state"] == "held" and not lock["ours"]:
-            return (
+            ),
+            (
+                lock["state"] == "held" and not lock["ours"],
                 "locked",
                 f"the data directory of {name} is held by another postmaster, pid {lock['pid']}, that "
-                f"{self.cluster.unit} did not start. Two on one directory destroy it: stop that one first.",
-            )
-        return "", ""
+                f"{unit} did not start. Two on one directory destroy it: stop that one first.",
+            ),
+        )
+        return next(((code, reason) for holds, code, reason in reasons if holds), ("", ""))
 
     def restart(self) -> tuple[str, dict[str, Any]]:
         """Restart, wait for an answer to a query, and see that it stays."""

@@ -120,6 +120,7 @@ class UnitRecovery:
     wait: float = 60.0
     settle: float = 2.0
     port: str = ""
+    suspect: str = ""
     allow: Sequence[str] | None = None
     depends_on: Sequence[Dependency] = ()
     systemd: Systemd = field(init=False)
@@ -146,6 +147,8 @@ class UnitRecovery:
             self.sleep(0.5)
             state, health = self.systemd.state(self.unit), self.ask()
         condition = judge(state, health)
+        if condition == "healthy" and self.suspect:
+            condition = "suspect"
         found: dict[str, Any] = {
             "condition": condition,
             "unit": self._unit_facts(state),

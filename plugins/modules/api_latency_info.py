@@ -118,6 +118,11 @@ failing_requests:
   returned: success
   type: int
   sample: 10
+failing_share:
+  description: Which share of the requests failed.
+  returned: success
+  type: float
+  sample: 0.0083
 first_failing_minute:
   description: The minute of the first failure, empty where nothing failed.
   returned: success

@@ -62,6 +62,12 @@ options:
     description: Units that may be restarted. With an empty list none may; without the option, O(unit).
     type: list
     elements: str
+  suspect:
+    description:
+      - Why the service is to be restarted although it says that it is well, such as the share of requests
+        that fail. Whatever forbids a restart still does.
+    type: str
+    default: ""
   depends_on:
     description: What the service needs. If one of them does not answer, a restart is refused.
     type: list
@@ -103,7 +109,7 @@ RETURN = r"""
 condition:
   description:
     - What was found. C(healthy), C(down), C(hung) if it runs and answers nothing, C(unwell) if it answers
-      that it is not well.
+      that it is not well, C(suspect) if it says that it is well and O(suspect) says otherwise.
   returned: always
   type: str
   sample: hung
@@ -111,7 +117,7 @@ unit:
   description: The unit before.
   returned: always
   type: dict
-  sample: {name: koprogo-api.service, active: failed, sub: failed, result: oom-kill, exit_status: 9, restarts: 4}
+  sample: {name: koprogo-api.service, active: failed, result: oom-kill, exit_status: 9, restarts: 4}
 health:
   description: What the health endpoint said before.
   returned: always
@@ -222,7 +228,17 @@ from ansible_collections.koprogo.observability.plugins.module_utils._unit_recove
     UnitRecovery,
 )
 
-_OWN = ("unit", "health_url", "health_timeout", "grace", "wait", "settle", "port", "allow")
+_OWN = (
+    "unit",
+    "health_url",
+    "health_timeout",
+    "grace",
+    "wait",
+    "settle",
+    "port",
+    "allow",
+    "suspect",
+)
 
 
 def remedy(params: dict[str, Any]) -> Remedy:
@@ -264,6 +280,7 @@ def main() -> None:
             "settle": {"type": "float", "default": 2.0},
             "port": {"type": "str", "default": ""},
             "allow": {"type": "list", "elements": "str"},
+            "suspect": {"type": "str", "default": ""},
             "depends_on": {
                 "type": "list",
                 "elements": "dict",

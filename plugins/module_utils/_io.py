@@ -21,6 +21,7 @@ import stat
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     LockedError,
@@ -42,6 +43,7 @@ __all__ = [
     "make_link",
     "move",
     "no_space",
+    "open_file",
     "read_bytes",
     "read_link",
     "read_text",
@@ -85,10 +87,11 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What a file system has free: bytes and inodes."""
+    """What a file system has free: bytes and inodes. Some count no inodes: 0 free then means nothing."""
 
     bytes: int
     inodes: int
+    counts_inodes: bool = True
 
 
 # Reading
@@ -121,6 +124,15 @@ def read_bytes(path: str, *, dir_fd: int | None = None) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a regular file to read it piece by piece; never follows a link, never waits on a pipe."""
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def read_text(path: str) -> str | None:
@@ -177,7 +189,9 @@ def free_space(path: str) -> Space:
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "/"
     info = os.statvfs(path)
-    return Space(bytes=info.f_bfree * info.f_frsize, inodes=info.f_ffree)
+    return Space(
+        bytes=info.f_bfree * info.f_frsize, inodes=info.f_ffree, counts_inodes=info.f_files > 0
+    )
 
 
 def _entry(info: os.stat_result, *, target: str = "") -> Entry:

@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""Why a PostgreSQL cluster of Debian's does not answer, and the restart of it.
+
+Nothing here ever repairs a data directory. Signs of corruption end it: what follows is a restore.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.module_utils import _io
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    KoprogoError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import Psql
+from ansible_collections.koprogo.observability.plugins.module_utils._run import TIMED_OUT, Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
+
+__all__ = ["Cluster", "PostgresqlRecovery", "choose", "clusters", "corruption_signs"]
+
+_TAIL = 1024 * 1024
+_STARTING = re.compile(
+    r"starting up|not yet accepting connections|in recovery mode|shutting down", re.IGNORECASE
+)
+_FULL = re.compile(r"too many clients|remaining connection slots", re.IGNORECASE)
+# What only a damaged data directory says. A message stands behind its severity, and a client can write
+# neither before it; what a client sends appears behind STATEMENT or in quotes.
+_SIGNS = re.compile(
+    r"(?:PANIC|FATAL|ERROR|WARNING|LOG):  +(?:"
+    r"invalid page in block|could not read block|page verification failed|unexpected zero page"
+    r"|invalid (?:primary |secondary )?checkpoint record|could not locate a valid checkpoint record"
+    r"|missing chunk number|compressed (?:lz4|pglz)? ?data is corrupt|invalid memory alloc request size"
+    r"|incorrect (?:resource manager data )?checksum|database files are incompatible"
+    r"|could not open file \"(?:base|global|pg_xact|pg_multixact|pg_control)"
+    r"|bogus data in file|control file contains invalid|xlog flush request .* is not satisfied)"
+    r"|PANIC:  "
+)
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+_AT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (\S+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """One cluster, as C(pg_lsclusters) lists it."""
+
+    version: str
+    name: str
+    port: int
+    status: str
+    owner: str
+    data: str
+    log: str
+
+    @property
+    def unit(self) -> str:
+        """The unit that runs it."""
+        return f"postgresql@{self.version}-{self.name}.service"
+
+
+def clusters(runner: Runner) -> list[Cluster]:
+    """Return the clusters of this host."""
+    result = runner.run(["pg_lsclusters", "--no-header"], timeout=20)
+    if not result.ok:
+        raise InputError(
+            "Expected Debian's pg_lsclusters to list the PostgreSQL clusters of this host, found: "
+            f"{result.output or 'no answer'}."
+        )
+    found = []
+    for line in result.stdout.splitlines():
+        words = line.split()
+        if len(words) >= 6 and words[2].isdigit():
+            log = words[6] if len(words) > 6 else ""
+            version, name, port, status, owner, data = words[:6]
+            cluster = Cluster(
+                version=version,
+                name=name,
+                port=int(port),
+                status=status,
+                owner=owner,
+                data=data,
+                log=log,
+            )
+            found.append(cluster)
+    return found
+
+
+def choose(found: Iterable[Cluster], *, version: str, name: str) -> Cluster:
+    """Return the one cluster that the options mean."""
+    known = list(found)
+    fitting = [c for c in known if version in ("", c.version) and name in ("", c.name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(f"{c.version}/{c.name}" for c in known) or "none"
+    raise InputError(
+        f"version, cluster: expected options that mean one PostgreSQL cluster of this host, found {names}."
+    )
+
+
+def corruption_signs(
+    lines: Iterable[str], *, since: datetime | None = None
+) -> tuple[list[str], list[str]]:
+    """Return the lines that tell of a damaged data directory, and those of a full disk.
+
+    Lines with a readable time before ``since`` are left out. A PANIC for want of space is no damage.
+    """
+    signs, full = [], []
+    for line in lines:
+        if since is not None and (at := _time_of(line)) and at < since:
+            continue
+        if _NO_SPACE.search(line):
+            full.append(line[:300])
+        elif _SIGNS.search(line):
+            signs.append(line[:300])
+    return signs[-10:], full[-5:]
+
+
+def _time_of(line: str) -> datetime | None:
+    match = _AT.match(line)
+    if match is None or match[2] not in ("UTC", "GMT"):
+        return None
+    return datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+
+
+@dataclass(kw_only=True)
+class PostgresqlRecovery:
+    """One cluster with its limits. Times in seconds, ``signs_within`` in hours."""
+
+    cluster: Cluster
+    runner: Runner
+    socket: str = "/var/run/postgresql"
+    superuser: str = "postgres"
+    wait: float = 120.0
+    settle: float = 2.0
+    min_free_bytes: int = 64 * 1024 * 1024
+    signs_within: float = 24.0
+    systemd: Systemd = field(init=False)
+    psql: Psql = field(init=False)
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    proc: str = "/proc"
+
+    def __post_init__(self) -> None:
+        """Prepare; a server that replays its log takes long to start, and must not be interrupted."""
+        self.systemd = Systemd(self.runner, timeout=max(300.0, self.wait + 180))
+        self.psql = Psql(
+            self.runner,
+            socket=self.socket,
+            port=self.cluster.port,
+            superuser=self.superuser,
+            statement_timeout=5.0,
+        )
+
+    def ask(self) -> tuple[str, str]:
+        """Return ready, starting, full, hung or down, and what the server said."""
+        result = self.psql.run("SELECT 1;")
+        said = result.output.strip()
+        if result.ok and result.stdout.strip() == "1":
+            return "ready", ""
+        if _STARTING.search(said):
+            return "starting", said
+        if _FULL.search(said):
+            return "full", said
+        # A server that takes the connection and then is silent: psql gives up after its own limits.
+        if result.rc == TIMED_OUT or "timeout expired" in said or "statement timeout" in said:
+            return "hung", said
+        return "down", said
+
+    def look(self) -> dict[str, Any]:
+        """Collect the evidence; a server on its way up gets its time."""
+        condition, said = self.ask()
+        started = self.clock()
+        while condition == "starting" and self.clock() - started < self.wait:
+            self.sleep(1.0)
+            condition, said = self.ask()
+        state = self.systemd.state(self.cluster.unit)
+        lines = self._log_tail()
+        since = datetime.fromtimestamp(time.time() - self.signs_within * 3600, UTC)
+        signs, full = corruption_signs(lines, since=since)
+        return {
+            "condition": condition,
+            "said": said[:300],
+            "cluster": {**vars(self.cluster), "unit": self.cluster.unit},
+            "unit": {
+                "load": state.load,
+                "active": state.active,
+                "sub": state.sub,
+                "result": state.result,
+                "enabled": state.enabled,
+                "says": state.describe(),
+            },
+            "disks": self._disks(),
+            "standby": any(
+                _io.lookup(f"{self.cluster.data}/{name}")
+                for name in ("standby.signal", "recovery.signal")
+            ),
+            "lock_file": self._lock_file(),
+            "corruption_signs": signs,
+            "no_space_messages": full,
+            "log_tail": lines[-30:],
+        }
+
+    def refusal(self, seen: Mapping[str, Any]) -> tuple[str, str]:
+        """Return code and reason why a restart is not the answer; empty ones if it may be."""
+        name, unit = f"{self.cluster.version}/{self.cluster.name}", self.cluster.unit
+        lock, signs, said = seen["lock_file"], seen["corruption_signs"], seen["said"]
+        short = [row for row in seen["disks"] if row["short"]]
+        sizes = "; ".join(
+            f"{row['path']} has {row['free_bytes']} bytes and {row['free_inodes']} inodes free"
+            for row in short
+        )
+        reasons = (
+            (
+                signs,
+                "corruption",
+                f"the log of cluster {name} tells of damaged data: {(signs or [''])[-1]} Do not start it "
+                "again, never run pg_resetwal: go to disaster recovery, and copy the data directory "
+                "before anything else.",
+            ),
+            (
+                short,
+                "disk_full",
+                f"{sizes}. PostgreSQL needs room to recover: run the remediation of DiskFull first.",
+            ),
+            (
+                seen["unit"]["load"] == "masked",
+                "masked",
+                f"{unit} is masked: somebody has forbidden its start.",
+            ),
+            (
+                seen["condition"] == "starting",
+                "recovering",
+                f"cluster {name} is still replaying its log after {self.wait:g} s ({said}). A restart "
+                "would begin that anew: wait.",
+            ),
+            (
+                seen["condition"] == "full",
+                "connections",
+                f"cluster {name} runs, and even its reserved connections are taken: run the remediation "
+                "of DatabaseConnectionsHigh.",
+            ),
+            (
+                lock["state"] == "held" and not lock["ours"],
+                "locked",
+                f"the data directory of {name} is held by another postmaster, pid {lock['pid']}, that "
+                f"{unit} did not start. Two on one directory destroy it: stop that one first.",
+            ),
+        )
+        return next(((code, reason) for holds, code, reason in reasons if holds), ("", ""))
+
+    def restart(self) -> tuple[str, dict[str, Any]]:
+        """Restart, wait for an answer to a query, and see that it stays."""
+        started, problem = self.clock(), ""
+        try:
+            self.systemd.restart(self.cluster.unit)
+        except KoprogoError as error:
+            problem = error.message
+        condition, said = self.ask()
+        while not problem and condition != "ready" and self.clock() - started < self.wait:
+            state = self.systemd.state(self.cluster.unit)
+            if state.dead:
+                problem = f"it died again: {state.describe()}"
+                break
+            self.sleep(0.5)
+            condition, said = self.ask()
+        if not problem and condition == "ready":
+            self.sleep(self.settle)
+            condition, said = self.ask()
+        if not problem and condition != "ready":
+            problem = f"no answer to a query within {self.wait:g} s: {said or condition}"
+        lines = self._log_tail()
+        signs, _full = corruption_signs(
+            lines, since=datetime.fromtimestamp(time.time() - self.clock() + started - 1, UTC)
+        )
+        if problem and signs:
+            problem += f"; its log tells of damaged data: {signs[-1]} Go to disaster recovery"
+        return ("not_resolved" if problem else "resolved"), {
+            "condition_after": condition,
+            "problem": problem,
+            "seconds": round(self.clock() - started, 1),
+            "log_tail": lines[-30:],
+        }
+
+    def _log_tail(self) -> list[str]:
+        """Return the last part of the cluster's log."""
+        if not self.cluster.log:
+            return []
+        try:
+            with _io.open_file(self.cluster.log) as log:
+                size = log.seek(0, 2)
+                log.seek(max(0, size - _TAIL))
+                return log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+
+    def _disks(self) -> list[dict[str, Any]]:
+        """Return what is free, for an ordinary user, where data and write-ahead log are."""
+        rows = []
+        for path in (self.cluster.data, str(Path(self.cluster.data, "pg_wal").resolve())):
+            if not Path(path).is_dir():
+                continue
+            free, space = shutil.disk_usage(path).free, _io.free_space(path)
+            inodes = space.inodes
+            rows.append(
+                {
+                    "path": path,
+                    "free_bytes": free,
+                    "free_inodes": inodes,
+                    "short": free < self.min_free_bytes or (space.counts_inodes and inodes < 16),
+                }
+            )
+        return rows
+
+    def _lock_file(self) -> dict[str, Any]:
+        """Read postmaster.pid: absent, held by a postmaster, or stale, and what that means."""
+        text = _io.read_text(f"{self.cluster.data}/postmaster.pid")
+        first = (text or "").splitlines()[:1]
+        if text is None:
+            return {"state": "absent", "pid": 0, "ours": False, "explanation": ""}
+        pid = int(first[0]) if first and first[0].strip().isdigit() else 0
+        command = (_io.read_text(f"{self.proc}/{pid}/comm") or "").strip() if pid else ""
+        if command in ("postgres", "postmaster"):
+            ours = pid in self.systemd.pids(self.cluster.unit)
+            return {"state": "held", "pid": pid, "ours": ours, "explanation": ""}
+        who = f"pid {pid} is {command} now" if command else f"no process has pid {pid}"
+        return {
+            "state": "stale",
+            "pid": pid,
+            "ours": False,
+            "explanation": f"postmaster.pid was left by a server that was killed; {who}. "
+            "The server removes it itself when it starts.",
+        }

@@ -1,0 +1,434 @@
+"""When a restart is the answer, when it is refused, and what a hang looks like."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger import (
+    Ledger,
+    RefusedError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster import (
+    Cluster,
+    PostgresqlRecovery,
+    choose,
+    clusters,
+    corruption_signs,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._remedy import (
+    IneffectiveError,
+    Remedy,
+    require_effect,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._unit_recovery import (
+    Dependency,
+    UnitRecovery,
+)
+
+UNIT = "koprogo-api.service"
+
+
+class Host(Runner):
+    """A systemd that keeps one unit's state and remembers what it was told."""
+
+    def __init__(self, *, active: str = "active", sub: str = "running", cures: bool = True) -> None:
+        super().__init__()
+        self.active, self.sub, self.load, self.result = active, sub, "loaded", "success"
+        self.cures = cures
+        self.told: list[str] = []
+        self.answers: dict[str, tuple[int, str]] = {}
+
+    def run(self, argv: Sequence[str], **_options: Any) -> Result:
+        text = " ".join(argv)
+        rc, out = 0, ""
+        for key, (code, output) in self.answers.items():
+            if key in text:
+                return Result(argv=list(argv), rc=code, stdout=output, stderr="", seconds=0.0)
+        if "systemctl show" in text:
+            out = (
+                f"LoadState={self.load}\nActiveState={self.active}\nSubState={self.sub}\n"
+                f"Result={self.result}\nExecMainStartTimestampMonotonic=0\n"
+            )
+        elif "systemctl" in text and "show" not in text:
+            self.told.append(text.removeprefix("systemctl --no-ask-password "))
+            if " restart " in text and self.cures:
+                self.active, self.sub = "active", "running"
+        return Result(argv=list(argv), rc=rc, stdout=out, stderr="", seconds=0.0)
+
+
+@contextlib.contextmanager
+def endpoint(status: int = 200, body: str = "{}") -> Iterator[str]:
+    """A health endpoint on a free port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/health"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[str]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/health"
+
+
+def recovery(host: Host, **options: Any) -> UnitRecovery:
+    given: dict[str, Any] = {
+        "unit": UNIT,
+        "health_timeout": 0.3,
+        "grace": 0.0,
+        "wait": 0.5,
+        "settle": 0.0,
+    }
+    return UnitRecovery(runner=host, sleep=lambda _seconds: None, **(given | options))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({}, "healthy"),
+        ({"active": "failed", "sub": "failed"}, "down"),
+        ({"active": "inactive", "sub": "dead"}, "down"),
+        ({"active": "activating", "sub": "auto-restart"}, "down"),
+    ],
+)
+def test_the_unit_alone_tells_where_there_is_no_endpoint(
+    state: dict[str, str], expected: str
+) -> None:
+    assert recovery(Host(**state)).look()["condition"] == expected  # type: ignore[arg-type]
+
+
+def test_a_process_that_runs_and_answers_nothing_is_hung() -> None:
+    with silence() as url:
+        seen = recovery(Host(), health_url=url).look()
+    assert seen["condition"] == "hung"
+    assert "timed out" in seen["health"]["detail"]
+
+
+def test_what_answers_badly_is_unwell_and_may_be_restarted() -> None:
+    with endpoint(500, "boom") as url:
+        mine = recovery(Host(), health_url=url)
+        seen = mine.look()
+    assert (seen["condition"], seen["health"]["status"]) == ("unwell", 500)
+    assert mine.refusal(seen) == ("", "")
+
+
+def test_a_service_that_blames_its_database_is_not_restarted() -> None:
+    with endpoint(503, '{"status":"unavailable","reason":"database: connection refused"}') as url:
+        mine = recovery(Host(), health_url=url)
+        code, reason = mine.refusal(mine.look())
+        assert code == "dependency"
+        assert "database: connection refused" in reason
+        # Its dependencies answer: what it says is its own trouble.
+        with socket.create_server(("127.0.0.1", 0)) as database:
+            address = f"127.0.0.1:{database.getsockname()[1]}"
+            needs = [Dependency(name="PostgreSQL", tcp=address)]
+            mine = recovery(Host(), health_url=url, depends_on=needs)
+            assert mine.refusal(mine.look()) == ("", "")
+
+
+def test_the_dependency_that_is_the_cause_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    needs = [Dependency(name="PostgreSQL", tcp=f"127.0.0.1:{free}")]
+    mine = recovery(Host(active="failed", sub="failed"), depends_on=needs)
+    code, reason = mine.refusal(mine.look())
+    assert code == "dependency"
+    assert f"PostgreSQL: 127.0.0.1:{free} does not answer" in reason
+
+
+def test_another_owner_of_the_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = f"127.0.0.1:{taken.getsockname()[1]}"
+        mine = recovery(Host(active="failed", sub="failed"), port=port)
+        code, reason = mine.refusal(mine.look())
+    assert code == "port_taken"
+    assert port in reason
+
+
+def test_masked_and_unlisted_units_are_left() -> None:
+    host = Host(active="failed", sub="failed")
+    for allow in ([], ["other.service"]):
+        mine = recovery(host, allow=allow)
+        assert mine.refusal(mine.look())[0] == "not_allowed"
+    host.load = "masked"
+    mine = recovery(host)
+    assert mine.refusal(mine.look())[0] == "masked"
+
+
+def test_a_unit_that_does_not_exist() -> None:
+    host = Host()
+    host.load = "not-found"
+    with pytest.raises(InputError, match=r"found none named koprogo-api\.service"):
+        recovery(host).look()
+
+
+def test_a_restart_clears_the_start_limit_and_waits_for_health() -> None:
+    host = Host(active="failed", sub="failed")
+    with endpoint() as url:
+        outcome, gained = recovery(host, health_url=url).restart()
+    assert host.told == [f"reset-failed -- {UNIT}", f"restart -- {UNIT}"]
+    assert (outcome, gained["condition_after"], gained["problem"]) == ("resolved", "healthy", "")
+
+
+def test_a_restart_that_does_not_help_says_so() -> None:
+    outcome, gained = recovery(Host(active="failed", sub="failed", cures=False)).restart()
+    assert outcome == "not_resolved"
+    assert "it died again" in gained["problem"]
+    with silence() as url:
+        outcome, gained = recovery(Host(), health_url=url).restart()
+    assert outcome == "not_resolved"
+    assert "not well within" in gained["problem"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"name": "x"}, "expected one of tcp, url and unit for x, found 0"),
+        ({"name": "x", "tcp": "a:1", "unit": "b"}, "found 2"),
+        ({"name": "x", "tcp": "nothing"}, "expected host:port for x, found 'nothing'"),
+    ],
+)
+def test_a_wrong_dependency_is_explained(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        Dependency.of(options)
+
+
+# PostgreSQL
+
+LISTING = (
+    "15 main 5432 online postgres /var/lib/postgresql/15/main /var/log/postgresql/15.log\n"
+    "17 other 5433 down,recovery postgres /var/lib/postgresql/17/other /var/log/postgresql/17.log\n"
+)
+
+
+def test_the_clusters_of_the_host_and_the_one_that_is_meant() -> None:
+    host = Host()
+    host.answers["pg_lsclusters"] = (0, LISTING)
+    found = clusters(host)
+    assert [c.unit for c in found] == ["postgresql@15-main.service", "postgresql@17-other.service"]
+    assert choose(found, version="17", name="").port == 5433
+    with pytest.raises(InputError, match=r"found 15/main, 17/other"):
+        choose(found, version="", name="")
+    host.answers["pg_lsclusters"] = (127, "")
+    with pytest.raises(InputError, match="Expected Debian's pg_lsclusters"):
+        clusters(host)
+
+
+@pytest.mark.parametrize(
+    ("line", "signs", "full"),
+    [
+        ("ERROR:  invalid page in block 3 of relation base/5/16384", 1, 0),
+        ("ERROR:  could not read block 3 in file", 1, 0),
+        ("WARNING:  page verification failed, calculated checksum 1 but expected 2", 1, 0),
+        ("PANIC:  could not locate a valid checkpoint record", 1, 0),
+        ("FATAL:  database files are incompatible with server", 1, 0),
+        ("PANIC:  could not write to file: No space left on device", 0, 1),
+        ('FATAL:  could not write lock file "postmaster.pid": No space left on device', 0, 1),
+        ("LOG:  database system was not properly shut down; automatic recovery in progress", 0, 0),
+        ("LOG:  invalid record length at 0/1529B18: wanted 24, got 0", 0, 0),
+        ("FATAL:  the database system is starting up", 0, 0),
+        ("STATEMENT:  SELECT 'invalid page in block 1'", 0, 0),
+        ('ERROR:  invalid input syntax for type integer: "PANIC"', 0, 0),
+    ],
+)
+def test_signs_of_damage_are_told_from_a_full_disk(line: str, signs: int, full: int) -> None:
+    text = f"2026-01-31 11:59:00.000 UTC [17] {line}"
+    found = corruption_signs([text])
+    assert (len(found[0]), len(found[1])) == (signs, full)
+
+
+def test_old_signs_do_not_count() -> None:
+    line = "2026-01-31 11:59:00.000 UTC [17] PANIC:  x"
+    assert corruption_signs([line], since=datetime(2026, 2, 1, tzinfo=UTC)) == ([], [])
+    assert corruption_signs([line], since=datetime(2026, 1, 1, tzinfo=UTC))[0] == [line]
+    # A time that can't be read counts.
+    assert corruption_signs(["17 PANIC:  x"], since=datetime(2026, 2, 1, tzinfo=UTC))[0]
+
+
+def postgresql(tmp_path: Path, host: Host, **options: Any) -> PostgresqlRecovery:
+    data = tmp_path / "data"
+    (data / "pg_wal").mkdir(parents=True, exist_ok=True)
+    log = tmp_path / "pg.log"
+    log.touch()
+    cluster = Cluster(
+        version="15",
+        name="main",
+        port=5432,
+        status="down",
+        owner="postgres",
+        data=str(data),
+        log=str(log),
+    )
+    given: dict[str, Any] = {
+        "wait": 0.2,
+        "settle": 0.0,
+        "min_free_bytes": 0,
+        "proc": str(tmp_path / "proc"),
+    }
+    return PostgresqlRecovery(
+        cluster=cluster, runner=host, sleep=lambda _seconds: None, **(given | options)
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((0, "1\n"), "ready"),
+        ((2, "FATAL:  the database system is starting up"), "starting"),
+        ((2, "FATAL:  the database system is in recovery mode"), "starting"),
+        ((2, "FATAL:  sorry, too many clients already"), "full"),
+        ((2, "connection to server failed: timeout expired"), "hung"),
+        ((124, ""), "hung"),
+        ((2, "No such file or directory"), "down"),
+    ],
+)
+def test_what_the_server_says(tmp_path: Path, answer: tuple[int, str], expected: str) -> None:
+    host = Host()
+    host.answers["psql"] = answer
+    assert postgresql(tmp_path, host).ask()[0] == expected
+
+
+def test_damage_stops_it(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers["psql"] = (2, "No such file or directory")
+    mine = postgresql(tmp_path, host)
+    Path(mine.cluster.log).write_text("PANIC:  could not locate a valid checkpoint record\n")
+    code, reason = mine.refusal(mine.look())
+    assert code == "corruption"
+    assert "disaster recovery" in reason
+    assert host.told == []
+
+
+def test_a_full_disk_is_remedied_first(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers["psql"] = (2, "No such file or directory")
+    mine = postgresql(tmp_path, host, min_free_bytes=2**60)
+    code, reason = mine.refusal(mine.look())
+    assert code == "disk_full"
+    assert "remediation of DiskFull first" in reason
+
+
+def test_a_recovery_under_way_is_not_interrupted(tmp_path: Path) -> None:
+    host = Host()
+    host.answers["psql"] = (2, "the database system is starting up")
+    mine = postgresql(tmp_path, host)
+    assert mine.refusal(mine.look())[0] == "recovering"
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "explained"),
+    [
+        ("postgres", "held", ""),
+        ("bash", "stale", "pid 4711 is bash now"),
+        ("", "stale", "no process has pid 4711"),
+    ],
+)
+def test_the_lock_file_is_explained(
+    tmp_path: Path, command: str, state: str, explained: str
+) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers["psql"] = (2, "No such file or directory")
+    mine = postgresql(tmp_path, host)
+    Path(mine.cluster.data, "postmaster.pid").write_text("4711\n/data\n")
+    if command:
+        (tmp_path / "proc" / "4711").mkdir(parents=True)
+        (tmp_path / "proc" / "4711" / "comm").write_text(f"{command}\n")
+    seen = mine.look()
+    assert seen["lock_file"]["state"] == state
+    assert explained in seen["lock_file"]["explanation"]
+    assert (mine.refusal(seen)[0] == "locked") is (state == "held")
+
+
+def test_ready_is_an_answer_and_not_an_active_unit(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers["psql"] = (2, "No such file or directory")
+    outcome, gained = postgresql(tmp_path, host).restart()
+    assert (outcome, host.active) == ("not_resolved", "active")
+    assert "no answer to a query" in gained["problem"]
+    host.answers["psql"] = (0, "1\n")
+    assert postgresql(tmp_path, host).restart()[0] == "resolved"
+    assert not any("pg_resetwal" in text for text in host.told)
+
+
+# The way through every module that acts
+
+
+def remedy(**changes: Any) -> Remedy:
+    given: dict[str, Any] = {
+        "name": "restart:x",
+        "reversibility": "safe",
+        "needed": True,
+        "evidence": {"seen": 1},
+        "prediction": {"restarts": 1},
+        "act": lambda: ("resolved", {"seconds": 1.0}),
+    }
+    return Remedy(**(given | changes))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(str(tmp_path / "ledger.jsonl"), locks=[str(tmp_path / "lock")])
+
+
+def test_nothing_to_do_leaves_no_trace(ledger: Ledger) -> None:
+    result = remedy(needed=False).run({}, check=False, ledger=ledger)
+    assert (result["changed"], result["outcome"], result["guard"]) == (False, "", {})
+    assert ledger.read().entries == []
+
+
+def test_an_act_is_written_down_and_then_cools_down(ledger: Ledger) -> None:
+    predicted = remedy().run({}, check=True, ledger=ledger)
+    assert (predicted["changed"], predicted["prediction"]) == (True, {"restarts": 1})
+    assert ledger.read().entries == []
+    result = remedy().run({}, check=False, ledger=ledger)
+    assert (result["changed"], result["outcome"], result["seconds"]) == (True, "resolved", 1.0)
+    assert [entry["phase"] for entry in ledger.read().entries] == ["begin", "end"]
+    with pytest.raises(RefusedError, match=r"it ran at .* and may again in"):
+        remedy().run({}, check=False, ledger=ledger)
+    again = remedy().run({}, check=True, ledger=ledger)
+    assert (again["changed"], again["refused"], again["code"]) == (False, True, "cool_down")
+
+
+def test_a_refusal_touches_nothing_and_in_check_mode_is_only_said(ledger: Ledger) -> None:
+    def act() -> tuple[str, dict[str, Any]]:
+        raise AssertionError
+
+    forbidden = remedy(refusal="the cause is elsewhere", code="dependency", act=act)
+    said = forbidden.run({}, check=True, ledger=ledger)
+    assert (said["changed"], said["refused"], said["code"]) == (False, True, "dependency")
+    with pytest.raises(RefusedError, match="Refused restart:x: the cause is elsewhere") as caught:
+        forbidden.run({}, check=False, ledger=ledger)
+    assert caught.value.as_result()["code"] == "dependency"
+
+
+def test_what_did_not_help_is_a_failure_with_all_evidence(ledger: Ledger) -> None:
+    useless = remedy(act=lambda: ("not_resolved", {"problem": "it died again"}))
+    result = useless.run({}, check=False, ledger=ledger)
+    with pytest.raises(IneffectiveError, match="did not help: it died again") as caught:
+        require_effect(result, "x")
+    assert caught.value.as_result()["outcome"] == "not_resolved"

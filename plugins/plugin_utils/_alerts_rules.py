@@ -36,6 +36,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_reco
     number,
     records,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_slo import SLO_INTERVAL
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
     duration_seconds,
 )
@@ -177,7 +178,7 @@ def prometheus_rule_files(
     together = {
         name: recorded.get(name, []) + rules.get(name, []) for name in {**recorded, **rules}
     }
-    return _files(together, {"koprogo-slo": "1m"})
+    return _files(together, {"koprogo-slo": f"{SLO_INTERVAL}s"})
 
 
 def loki_rule_files(

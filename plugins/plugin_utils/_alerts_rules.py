@@ -94,6 +94,8 @@ def _places(variant: Variant) -> dict[str, str]:
             places[name] = number(value)
         elif isinstance(setting, Duration):
             places[name] = number(duration_seconds(value))
+    # Where PromQL wants a duration as such, and not its seconds.
+    places["range"] = str(variant.settings.get("window", "5m"))
     limit = variant.settings.get("seconds", variant.settings.get("threshold", 0))
     places["le"] = le_matcher(limit)
     return places

@@ -86,7 +86,7 @@ and (
   or histogram_quantile($quantile, {_BUCKETS}) > $threshold
 )"""
 _HIGH_CPU = f"""\
-avg by ({_BY_HOST}) (rate(node_cpu_seconds_total{{job="node",mode="idle"$hosts}}[5m])) < $threshold"""
+avg by ({_BY_HOST}) (rate(node_cpu_seconds_total{{job="node",mode="idle"$hosts}}[$range])) < $threshold"""
 _CONNECTIONS_HIGH = f"""\
 instance:pg_stat_activity_count:sum{{host!=""$hosts}} > $threshold
 or instance:pg_stat_activity_count:sum{{host!=""$hosts}} / (
@@ -243,12 +243,13 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
         component="system",
         hold="5m",
         threshold=Number(default=0.2, high=1, what="share of the time that all cores are idle"),
+        further={"window": Duration(default="5m", what="the time that is looked at")},
         tiers=(Tier(expr=_HIGH_CPU),),
         summary="The processors of {{ $labels.host }} are busy",
         value="{{ $value | humanizePercentage }} idle",
         description=(
             "The processors of {{ $labels.host }} were idle for {{ $value | humanizePercentage }} of the "
-            "last five minutes, all cores taken together."
+            "last {window}, all cores taken together."
         ),
         playbook=True,
     ),

@@ -36,6 +36,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_reco
     number,
     records,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_slo import SLO_INTERVAL
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
     duration_seconds,
 )
@@ -93,6 +94,8 @@ def _places(variant: Variant) -> dict[str, str]:
             places[name] = number(value)
         elif isinstance(setting, Duration):
             places[name] = number(duration_seconds(value))
+    # Where PromQL wants a duration as such, and not its seconds.
+    places["range"] = str(variant.settings.get("window", "5m"))
     limit = variant.settings.get("seconds", variant.settings.get("threshold", 0))
     places["le"] = le_matcher(limit)
     return places
@@ -177,7 +180,7 @@ def prometheus_rule_files(
     together = {
         name: recorded.get(name, []) + rules.get(name, []) for name in {**recorded, **rules}
     }
-    return _files(together, {"koprogo-slo": "1m"})
+    return _files(together, {"koprogo-slo": f"{SLO_INTERVAL}s"})
 
 
 def loki_rule_files(

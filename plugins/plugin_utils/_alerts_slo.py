@@ -25,17 +25,12 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts impo
     Tier,
 )
 
-__all__ = ["LONG_WINDOWS", "SLO_ALERTS"]
+__all__ = ["LONG_WINDOWS", "SLO_ALERTS", "SLO_INTERVAL"]
 
-#: Windows beyond the five minutes that a rate is taken over, in seconds.
-LONG_WINDOWS = {
-    "30m": 1_800,
-    "1h": 3_600,
-    "2h": 7_200,
-    "6h": 21_600,
-    "1d": 86_400,
-    "3d": 259_200,
-}
+#: Windows beyond the five minutes that a rate is taken over.
+LONG_WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
+#: Seconds between two evaluations of this group: each recorded rate stands for as many.
+SLO_INTERVAL = 60
 # Long window, short window, factor.
 _FAST = (("1h", "5m", 14.4), ("6h", "30m", 6.0))
 _SLOW = (("1d", "2h", 3.0), ("3d", "6h", 1.0))
@@ -47,8 +42,7 @@ def _burns(kind: str, windows: tuple[tuple[str, str, float], ...]) -> str:
         f"(\n"
         f"  deployment:http_requests_{kind}:ratio_rate{long} > {factor:g} * (1 - $threshold)\n"
         f"  and deployment:http_requests_{kind}:ratio_rate{short} > {factor:g} * (1 - $threshold)\n"
-        f"  and {LONG_WINDOWS[long]} * avg_over_time(deployment:http_requests_{kind}:rate5m[{long}])"
-        f" > $minimum\n"
+        f"  and {SLO_INTERVAL} * sum_over_time(deployment:http_requests_{kind}:rate5m[{long}]) > $minimum\n"
         f")"
         for long, short, factor in windows
     )

@@ -23,6 +23,8 @@ from ansible_collections.koprogo.observability.plugins.module_utils._stack_api i
 
 __all__ = ["alertmanager_questions", "grafana_questions"]
 
+# The receiver that tells nobody, until there is another one.
+_NOWHERE = "nowhere"
 # What a data source answers through Grafana's proxy when both are well.
 _PROXIED = {
     "prometheus": "/api/v1/query?query=1",
@@ -64,6 +66,13 @@ def _route(api: Api, runner: Runner, route: Mapping[str, Any]) -> list[Check]:
     if receivers and set(actual.split(",")) != set(receivers):
         evidence = f"reaches {actual}, expected {','.join(receivers)}"
         return [failed(check, api.where, evidence, look)]
+    if actual == _NOWHERE and not receivers:
+        # The same for every such route, and so one row.
+        reason = (
+            "alerts are told to nobody: set alertmanager_pagerduty, alertmanager_slack "
+            "or alertmanager_sms"
+        )
+        return [skipped("notifications", api.where, reason)]
     return [passed(check, api.where, f"reaches {actual}")]
 
 

@@ -56,14 +56,14 @@ def alert(name: str, severity: str = "", *, ended: bool = False, **labels: str) 
         "logs_url": "",
         "remediation": f"ansible-playbook playbooks/remediate/{snake}.yml -l {host}",
     }
-    made = {
+    made: dict[str, Any] = {
         "labels": {"alertname": name, "deployment": "test", **labels},
         "annotations": annotations,
     }
     if severity:
         made["labels"]["severity"] = severity
     if ended:
-        made["endsAt"] = datetime.now(UTC).isoformat()  # type: ignore[assignment]
+        made["endsAt"] = datetime.now(UTC).isoformat()
     return made
 
 

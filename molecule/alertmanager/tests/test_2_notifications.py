@@ -17,8 +17,8 @@ from tests.integration.boxes import Box
 from tests.integration.cluster import NAMES, alert, converge, of, post, ready
 from tests.integration.receivers import Receivers, receiving
 
-# The second member waits this long for the first one, then sees that it notified.
-PEER_WAIT = 20
+# The second member waits for the first one, then sees that it notified; and one more round.
+PEER_WAIT = 8
 HOSTS = [f"db{number:02}" for number in range(40)]
 
 
@@ -168,12 +168,12 @@ def test_many_alerts_are_no_longer_message(receivers: Receivers) -> None:
 
 def test_the_heart_beats_until_watchdog_ends(receivers: Receivers) -> None:
     beats = [entry["at"] for entry in receivers.of("heartbeat")]
-    # One each 6 s, from the first member alone as long as both agree.
+    # One each 4 s; more of them from the second member would do no harm.
     pauses = [later - before for before, later in pairwise(beats)]
-    assert len(beats) >= 5
-    assert max(pauses) < 9
+    assert len(beats) >= 4
+    assert max(pauses) < 7
     tell(alert("Watchdog", ended=True))
-    time.sleep(8)
+    time.sleep(6)
     count = len(receivers.of("heartbeat"))
     time.sleep(8)
     assert len(receivers.of("heartbeat")) == count

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import pytest
 
 from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box
-from tests.integration.cluster import CONFIG, NAMES, alert, of, post
+from tests.integration.cluster import CONFIG, NAMES, of, post
 
 # Each alert of ours with the severities that it may have.
 SEVERITIES = {
@@ -92,11 +93,6 @@ CASES: list[tuple[Side, Side, bool]] = [
         False,
     ),
     (
-        ("TargetMissing", {"host": "a", "job": "node"}),
-        ("TargetMissing", {"host": "a", "job": "metrics-gateway"}),
-        False,
-    ),
-    (
         ("DiskFull", {"host": "a", "mountpoint": "/"}),
         ("DiskFullPredicted", {"host": "a", "mountpoint": "/var"}),
         False,
@@ -111,11 +107,6 @@ CASES: list[tuple[Side, Side, bool]] = [
         ("ApiLatencyBurnRate", {"severity": "warning"}),
         True,
     ),
-    (
-        ("ApiLatencyBurnRate", {"severity": "warning"}),
-        ("ApiLatencyBurnRate", {"severity": "critical"}),
-        False,
-    ),
 ]
 
 
@@ -129,13 +120,11 @@ def test_every_alert_goes_where_its_severity_says(name: str) -> None:
         f"amtool config routes test --config.file={CONFIG} --verify.receivers={RECEIVERS[severity]} "
         f"alertname={alertname} deployment=test host=a "
         + (f"severity={severity}" if severity else "")
-        + f" || echo WRONG {alertname}"
+        + f" >/dev/null 2>&1 || echo {alertname} {severity}"
         for alertname, severities in SEVERITIES.items()
         for severity in (*severities, *(["info"] if severities != ("",) else []))
     ]
-    said = Box(name).sh("\n".join(tests)).splitlines()
-    assert len(said) == len(tests)
-    assert [line for line in said if "WRONG" in line] == []
+    assert Box(name).sh("\n".join(tests)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +145,9 @@ def silencer(name: str) -> Iterator[str]:
 
 def of_deployment(side: Side, deployment: str) -> dict[str, Any]:
     alertname, labels = side
-    made = alert(alertname, SEVERITIES[alertname][0], **labels)
-    made["labels"]["deployment"] = deployment
-    if not deployment:
-        del made["labels"]["deployment"]
-    return {"labels": made["labels"]}
+    severity = SEVERITIES[alertname][0]
+    place = {"deployment": deployment} if deployment else {}
+    return {"labels": {"alertname": alertname, "severity": severity, **labels, **place}}
 
 
 def suppressed(name: str, url: str, alerts: list[dict[str, Any]]) -> set[tuple[str, str]]:
@@ -177,16 +164,20 @@ def suppressed(name: str, url: str, alerts: list[dict[str, Any]]) -> set[tuple[s
 
 def test_each_alert_silences_its_symptoms_and_no_other(name: str, silencer: str) -> None:
     same = {"host": "a", "job": "node", "mountpoint": "/"}
-    pairs = [(one, other) for one in SEVERITIES for other in SEVERITIES if one != other]
+    pairs = list(combinations(SEVERITIES, 2))
     alerts = [
         of_deployment((side, same), f"{one}-{other}")
         for one, other in pairs
         for side in (one, other)
     ]
     found = suppressed(name, silencer, alerts)
-    assert {pair for pair in found if "-" in pair[0]} == {
-        (f"{one}-{other}", other) for one, others in SILENCED.items() for other in others
+    expected = {
+        (f"{one}-{other}", symptom)
+        for one, other in pairs
+        for cause, symptom in ((one, other), (other, one))
+        if symptom in SILENCED.get(cause, set())
     }
+    assert sorted(one for one in found if "-" in one[0]) == sorted(expected)
 
 
 @pytest.mark.parametrize(("cause", "symptom", "silenced"), CASES)

@@ -48,7 +48,21 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
         ({"prometheus_port": "web"}, ["prometheus_port", "int"]),
         ({"prometheus_retention": "forever"}, ["prometheus_retention", "duration", "'forever'"]),
         ({"loki_retention": "1h"}, ["loki_retention", "at least 1d", "'1h'"]),
-        ({"prometheus_retention_size": "big"}, ["prometheus_retention_size", "size", "'big'"]),
+        (
+            {"prometheus_retention_size": "big"},
+            # Said of every inventory without a receiver, and no failure of its own.
+            ["prometheus_retention_size", "size", "'big'", "[WARNING]: Alerts are shown in"],
+        ),
+        (
+            {
+                "alertmanager_pagerduty": {"severities": ["critical"]},
+                "alertmanager_group_wait": "-1s",
+            },
+            [
+                "alertmanager_pagerduty.routing_key: expected a secret, found an empty value",
+                "alertmanager_group_wait: expected a duration longer than zero",
+            ],
+        ),
         ({"loki_install": "pip"}, ["loki_install", "package", "pip"]),
         ({"loki_archive_sha256": "abc"}, ["loki_archive_sha256", "64", "'abc'"]),
         ({"prometheus_port": 9093}, ["prometheus_port", "alertmanager_port", "9093"]),

@@ -357,6 +357,17 @@ def test_routes(stdout: str, rc: int, wanted: list[str], result: str) -> None:
     assert [c.result for c in found(checks, "route of severity=critical")] == [result]
 
 
+def test_alerts_that_nobody_is_told_are_one_line_and_no_failure() -> None:
+    labels = ({"severity": "critical"}, {"severity": "warning"})
+    options = {"members": 1, "routes": [{"labels": one, "receivers": []} for one in labels]}
+    runner: Any = FakeRunner("nowhere", 0)
+    checks = ask(alertmanager_questions(cluster("disabled", 0), runner, options))
+    told = found(checks, "notifications")
+    assert {c.result for c in told} == {"skipped"}
+    assert len(set(told)) == 1
+    assert "alertmanager_pagerduty" in told[0].evidence
+
+
 def test_data_sources_are_asked_through_grafana() -> None:
     sources = [
         {"name": "P", "type": "prometheus", "uid": "p", "url": "http://127.0.0.1:9090"},

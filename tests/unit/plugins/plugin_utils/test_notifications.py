@@ -142,7 +142,8 @@ def test_aws_keys_are_in_a_file_that_the_service_is_told_of() -> None:
 
 def test_a_gateways_token_keeps_the_global_http_options() -> None:
     tls = {"tls_config": {"ca_file": "/ca.crt"}}
-    config = made(sms={"webhook": WEBHOOK}, **{"global": {"http_config": tls}})["config"]
+    options: dict[str, Any] = {"sms": {"webhook": WEBHOOK}, "global": {"http_config": tls}}
+    config = made(**options)["config"]
     hook = next(r for r in config["receivers"] if r["name"] == "critical")["webhook_configs"][0]
     assert hook["http_config"] == tls | {
         "authorization": {"credentials_file": "/etc/am/secrets/sms_token"}

@@ -8,19 +8,17 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from plugins.plugin_utils._panels import PANELS
 
 from lab.dashboards.links import RUNBOOKS, remediations, snake_case
 from lab.panel_check import FOLDER
 from lab.panels import load, panels
+from plugins.plugin_utils._panels import PANELS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {path.name: path for path in (DOCS / "runbooks").glob("*.md")}
 # Where no alert leads: the list of all pages, and the end of every escalation.
 OTHERS = {"README.md", "disaster_recovery.md"}
-NUMBERS = {
-    uid: {panel.number for panel in panels(board)} for uid, board in load(FOLDER).items()
-}
+NUMBERS = {uid: {panel.number for panel in panels(board)} for uid, board in load(FOLDER).items()}
 GRAFANA = "http://127.0.0.1:3001"
 
 

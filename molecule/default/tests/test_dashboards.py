@@ -29,5 +29,4 @@ def test_every_query_of_every_dashboard_returns_data_or_has_a_reason_not_to(host
         wait_for(all_is_well, seconds=120, what="data for every query", every=15)
     except AssertionError as error:
         raise AssertionError(summary(outcomes)) from error
-    print(summary(outcomes))
     assert len(outcomes) > 250

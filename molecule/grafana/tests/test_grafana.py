@@ -8,8 +8,8 @@ import shlex
 from typing import Any
 
 import pytest
-from plugins.plugin_utils._panels import DASHBOARDS
 
+from plugins.plugin_utils._panels import DASHBOARDS
 from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box
 from tests.integration.play import run_playbook

@@ -47,9 +47,7 @@ def _head(record: Mapping[str, Any]) -> list[str]:
 
 
 def _timeline(record: Mapping[str, Any]) -> list[str]:
-    rows = [
-        (str(row.get("time", "")), _plain(row.get("text", ""))) for row in record["timeline"]
-    ]
+    rows = [(str(row.get("time", "")), _plain(row.get("text", ""))) for row in record["timeline"]]
     for row in record["actions"]:
         words = f"{row.get('action')} {row.get('phase')} {row.get('outcome', '')}".strip()
         rows.append((str(row.get("time", "")), _plain(words)))

@@ -198,9 +198,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    desk = Desk(
-        folder=params["folder"], log=params["log"], webhook=params["slack_webhook"] or ""
-    )
+    desk = Desk(folder=params["folder"], log=params["log"], webhook=params["slack_webhook"] or "")
     announced = {"log": "none", "slack": "none"}
     try:
         before = desk.load(params["id"])

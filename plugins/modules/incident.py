@@ -14,8 +14,8 @@ description:
   - Writes C(record.json) and C(record.md) below O(folder), with timeline, evidence, actions, outcome, and the
     prediction beside the result; for a critical one the draft of a post-mortem too.
   - Called again with the same O(id) it adds to the record. Nothing that was written before is lost.
-  - Each change adds a JSON line to O(log), which becomes an annotation of the dashboards, and a line to Slack if
-    O(slack_webhook) is given.
+  - Each change adds a JSON line to O(log), which becomes an annotation of the dashboards, and a line to Slack
+    if O(slack_webhook) is given.
   - On a full disk the record is kept in memory below C(/run), and moves by the next call that finds room.
 extends_documentation_fragment:
   - koprogo.observability.attributes

@@ -40,7 +40,7 @@ def policy(*roots: Path, **options: Any) -> FilePolicy:
         "patterns": ("*.log",),
         "older_than": 30 * DAY,
     }
-    return FilePolicy(**{**values, **options})  # type: ignore[arg-type]
+    return FilePolicy(**{**values, **options})
 
 
 def workers(policies: Sequence[FilePolicy], opened: OpenFiles | None = None) -> list[Files]:

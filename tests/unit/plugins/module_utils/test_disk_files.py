@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ansible_collections.koprogo.observability.plugins.module_utils import _disk_files
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Freed
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import (
     OpenFiles,
@@ -21,7 +22,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_space 
 from tests.unit.plugins.module_utils.disk_lab import DAY, names, policy, workers, write
 
 
-def clean(root: Path, *, need: Amount | None = None, **options: object) -> Freed:
+def clean(root: Path, *, need: Amount | None = None, **options: Any) -> Freed:
     """Plan, carry out, and hold the prediction against what was freed."""
     [files] = workers([policy(root, **options)])
     predicted = files.plan(need)
@@ -50,7 +51,7 @@ def test_the_oldest_go_first_and_no_more_than_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("caps", "left"), [({"max_files": 1}, 2), ({"max_bytes": 8192}, 1), ({"max_bytes": 100}, 3)]
 )
-def test_caps_hold(tmp_path: Path, caps: dict[str, int], left: int) -> None:
+def test_caps_hold(tmp_path: Path, caps: dict[str, Any], left: int) -> None:
     for days in (31, 32, 33):
         write(tmp_path / f"{days}.log", days=days)
     assert clean(tmp_path, **caps).capped
@@ -105,8 +106,6 @@ def test_a_mount_point_of_the_same_file_system_is_left_alone(tmp_path: Path) -> 
 
 
 def test_open_files_stay(tmp_path: Path) -> None:
-    import subprocess
-
     written, read = write(tmp_path / "written.log"), write(tmp_path / "read.log")
     write(tmp_path / "free.log")
     command = f"exec 3>>{written} 4<{read}; echo ready; read line"
@@ -226,7 +225,7 @@ def test_a_folder_that_becomes_a_link_leads_nowhere(
         (tmp_path / "root" / "sub").symlink_to(precious.parent)
         real(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(_disk_files.os, "unlink", exchange)
+    monkeypatch.setattr(os, "unlink", exchange)
     assert files.execute(OpenFiles()).files == 1
     assert precious.exists()
     assert names(tmp_path / "moved") == set()

@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""Whether an alert is resolved, as Prometheus sees it, and whether what it sees can be believed.
+
+No alert is no proof: it is also what a Prometheus without data shows. So the rule has to exist and to be
+evaluated, and the host's targets have to be scraped and up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    ProbeError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api
+
+__all__ = ["Alert", "Sight", "await_resolved", "look"]
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_UNUSABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """An alert of one host. C(max_age) in seconds; C(jobs) are the targets that it depends on."""
+
+    name: str
+    host: str
+    jobs: tuple[str, ...] = ()
+    max_age: float = 120.0
+
+    def check(self) -> Alert:
+        """InputError for names that no query could hold."""
+        if not _NAME.fullmatch(self.name):
+            raise InputError(f"alert: expected an alert's name, found '{self.name}'.")
+        if not self.host.strip():
+            raise InputError("host: expected the alert's host label, found none.")
+        if self.max_age <= 0:
+            raise InputError(f"max_age: expected seconds above 0, found {self.max_age:g}.")
+        return self
+
+
+@dataclass(kw_only=True)
+class Sight:
+    """One look. C(state): C(firing), C(pending), C(inactive) or C(unknown), and why that."""
+
+    state: str
+    reason: str = ""
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def look(api: Api, alert: Alert, *, now: Callable[[], float] = time.time) -> Sight:
+    """Ask once. Whatever is odd makes the state unknown."""
+    try:
+        reason = _rule_problem(api, alert, now()) or _data_problem(api, alert)
+        labels = f"alertname={_quoted(alert.name)},host={_quoted(alert.host)}"
+        rows = api.data("/api/v1/query", query=f"ALERTS{{{labels}}}")["result"]
+        found = [dict(row["metric"]) for row in rows]
+        states = {row["alertstate"] for row in found}
+    except ProbeError as error:
+        return Sight(state="unknown", reason=error.message)
+    except _UNUSABLE as error:
+        return Sight(state="unknown", reason=f"{api.url} answered in an unknown form: {error!r}")
+    # That it fires is believed of stale data too: it only must never look resolved.
+    if "firing" in states:
+        return Sight(state="firing", alerts=found)
+    if reason:
+        return Sight(state="unknown", reason=reason, alerts=found)
+    return Sight(state="pending" if states else "inactive", alerts=found)
+
+
+def _rule_problem(api: Api, alert: Alert, now: float) -> str:
+    groups = api.data("/api/v1/rules", type="alert")["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    if not rules:
+        return f"Prometheus has no rule {alert.name}"
+    for rule in rules:
+        if rule["health"] != "ok":
+            return f"the rule {alert.name} is {rule['health']}: {rule.get('lastError', '')}"
+        age = now - _unix(rule["lastEvaluation"])
+        if age > alert.max_age:
+            return f"the rule {alert.name} was last evaluated {age:.0f} s ago"
+    return ""
+
+
+def _unix(text: str) -> float:
+    # Nanoseconds, which datetime doesn't read.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
+
+
+def _data_problem(api: Api, alert: Alert) -> str:
+    selector = f"up{{host={_quoted(alert.host)}}}"
+    values = api.data("/api/v1/query", query=selector)["result"]
+    ages = api.data("/api/v1/query", query=f"time() - timestamp({selector})")["result"]
+    up = {row["metric"].get("job", ""): float(row["value"][1]) for row in values}
+    wanted = set(alert.jobs) or set(up)
+    if not wanted:
+        return f"Prometheus has no target of host {alert.host}"
+    if missing := sorted(wanted - set(up)):
+        return f"Prometheus has no target {missing[0]} of host {alert.host}"
+    if down := sorted(job for job in wanted if up[job] != 1):
+        return f"target {down[0]} of host {alert.host} is down"
+    for row in ages:
+        job, age = row["metric"].get("job", ""), float(row["value"][1])
+        if job in wanted and not age <= alert.max_age:
+            return f"the last sample of {job} of host {alert.host} is {age:.0f} s old"
+    return ""
+
+
+def await_resolved(
+    api: Api,
+    alert: Alert,
+    *,
+    hold: float,
+    timeout: float,
+    interval: float = 5.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.time,
+) -> dict[str, Any]:
+    """Wait until the alert was inactive for ``hold`` seconds without a break; all in seconds.
+
+    C(resolved) only if every look of the hold time saw it inactive. An unknown state breaks the hold.
+    """
+    if hold < 0 or timeout < 0 or interval <= 0:
+        raise InputError("hold, timeout, interval: expected seconds that aren't negative.")
+    begun, since, looks = clock(), None, 0
+    history: list[dict[str, Any]] = []
+    while True:
+        sight = look(api, alert, now=now)
+        looks += 1
+        at = clock() - begun
+        if not history or history[-1]["state"] != sight.state:
+            history.append({"after": round(at, 1), "state": sight.state, "reason": sight.reason})
+        if sight.state != "inactive":
+            since = None
+        elif since is None:
+            since = at
+        held = at - since if since is not None else 0.0
+        if since is not None and held >= hold:
+            return _told("resolved", sight, held, at, looks, history)
+        if at >= timeout:
+            known = sight.state in ("firing", "pending")
+            # Inactive, but not for long enough: nobody knows yet.
+            outcome = "not_resolved" if known else "inconclusive"
+            return _told(outcome, sight, held, at, looks, history)
+        sleep(min(interval, max(0.0, timeout - at)) or interval)
+
+
+def _told(  # noqa: PLR0917
+    outcome: str,
+    sight: Sight,
+    held: float,
+    seconds: float,
+    looks: int,
+    history: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    return {
+        "outcome": outcome,
+        "alert_state": sight.state,
+        "reason": sight.reason,
+        "held": round(held, 1),
+        "seconds": round(seconds, 1),
+        "looks": looks,
+        "alerts": sight.alerts,
+        "history": list(history)[-50:],
+    }

@@ -107,7 +107,10 @@ def _data_problem(api: Api, alert: Alert) -> str:
     selector = f"up{{host={_quoted(alert.host)}}}"
     values = api.data("/api/v1/query", query=selector)["result"]
     ages = api.data("/api/v1/query", query=f"time() - timestamp({selector})")["result"]
-    up = {row["metric"].get("job", ""): float(row["value"][1]) for row in values}
+    up: dict[str, float] = {}
+    for row in values:
+        job = row["metric"].get("job", "")
+        up[job] = min(up.get(job, 1.0), float(row["value"][1]))
     wanted = set(alert.jobs) or set(up)
     if not wanted:
         return f"Prometheus has no target of host {alert.host}"

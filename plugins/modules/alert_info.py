@@ -13,7 +13,7 @@ author: KoproGo contributors (@koprogo)
 description:
   - Asks Prometheus for the state of an alert, once or until it was inactive for O(hold) seconds.
   - An alert that isn't there counts as resolved only if its rule exists, is evaluated without error, and the
-    host's targets are scraped and up. Else the outcome is V(inconclusive), as it is if Prometheus doesn't answer.
+    host's targets are scraped and up. Else the outcome is V(inconclusive), as it is without an answer.
 extends_documentation_fragment:
   - koprogo.observability.attributes.info
 options:

@@ -11,7 +11,7 @@ short_description: Silence an alert while work is done
 version_added: 0.1.0
 author: KoproGo contributors (@koprogo)
 description:
-  - Creates, extends or ends a silence of Alertmanager. A silence of the same matchers and comment is the same.
+  - Creates, extends or ends a silence of Alertmanager. Matchers and comment tell it from others.
   - A silence always has an end, and never silences everything.
   - One that has at least half of O(duration) left is not extended.
 extends_documentation_fragment:

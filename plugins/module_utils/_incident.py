@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""The record of an incident: what was seen, what was done, what came of it; for people and for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
+from ansible_collections.koprogo.observability.plugins.module_utils._incident_text import (
+    markdown,
+    post_mortem,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._io import (
+    make_directory,
+    read_text,
+    write_atomic,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import to_json
+from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
+from ansible_collections.koprogo.observability.plugins.module_utils._probe import Answer, fetch
+
+__all__ = ["FOLDER", "LOG", "MEMORY", "Desk", "merged"]
+
+FOLDER = "/var/lib/koprogo/remediation/incidents"
+MEMORY = "/run/koprogo-remediation/incidents"
+LOG = "/var/log/koprogo/remediation.log"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LARGEST = 4 * 1024 * 1024
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_PLAIN = ("alert", "severity", "host", "who", "automatic", "started", "ended", "outcome", "summary")
+
+
+def merged(
+    record: Mapping[str, Any], news: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The record with what is new; nothing that it said before is lost.
+
+    ``entries`` are the ledger's, of which those of the record's runs are its actions.
+    """
+    result = {**record, **{key: news[key] for key in _PLAIN if news.get(key) not in (None, "")}}
+    for key in ("evidence", "prediction", "result"):
+        result[key] = {**record.get(key, {}), **(news.get(key) or {})}
+    timeline = [*record.get("timeline", ()), *(news.get("timeline") or ())]
+    unique = {to_json(row): row for row in timeline}
+    result["timeline"] = sorted(unique.values(), key=lambda row: str(row.get("time", "")))
+    result["runs"] = list(dict.fromkeys([*record.get("runs", ()), *(news.get("runs") or ())]))
+    known = {row["uid"]: row for row in record.get("actions", ())}
+    known |= {row["uid"]: dict(row) for row in entries if row.get("id") in result["runs"]}
+    result["actions"] = sorted(known.values(), key=lambda row: int(row.get("seq", 0)))
+    # Of what was seen alone, so that it can be told before anything is done.
+    digest = hashlib.sha256(to_json(result["evidence"]).encode()).hexdigest()
+    result["evidence_sha256"] = digest if result["evidence"] else ""
+    return result
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """Where records are kept. Where the disk is full they are kept in memory until there is room."""
+
+    folder: str = FOLDER
+    memory: str = MEMORY
+    log: str = LOG
+    webhook: str = ""
+    fetch: Callable[..., Answer] = fetch
+
+    def load(self, name: str) -> dict[str, Any]:
+        """A record as it is, empty where there is none. What stands in memory is newer."""
+        if not _ID.fullmatch(name):
+            raise InputError(
+                f"id: expected letters, digits, '.', '_' and '-', at most 100, found '{name}'."
+            )
+        for folder in (self.memory, self.folder):
+            text = read_text(os.path.join(folder, name, "record.json"))
+            with contextlib.suppress(ValueError):
+                found = json.loads(text or "")
+                if isinstance(found, dict):
+                    return found
+        return {}
+
+    def save(self, record: Mapping[str, Any]) -> str:
+        """Write the record's files; return their folder."""
+        data = to_json(record)
+        if len(data) > _LARGEST:
+            raise InputError(
+                f"evidence: expected a record of at most {_LARGEST} bytes, found {len(data)}."
+            )
+        files = {
+            "record.json": json.dumps(record, indent=2, sort_keys=True, default=str) + "\n",
+            "record.md": markdown(record),
+        }
+        if record.get("severity") == "critical":
+            files["post-mortem.md"] = post_mortem(record)
+        name = str(record["id"])
+        try:
+            self._write(os.path.join(self.folder, name), files)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._write(os.path.join(self.memory, name), files)
+            return os.path.join(self.memory, name)
+        for file in files:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.memory, name, file))
+        return os.path.join(self.folder, name)
+
+    def _write(self, folder: str, files: Mapping[str, str]) -> None:
+        parts = folder.strip("/").split("/")
+        for depth in range(1, len(parts) + 1):
+            path = "/" + "/".join(parts[:depth])
+            if not os.path.isdir(path):
+                make_directory(path, mode=0o700 if depth > len(parts) - 3 else 0o755)
+        for name, text in files.items():
+            path = os.path.join(folder, name)
+            # A draft belongs to whoever has begun to write it.
+            if name == "post-mortem.md" and os.path.exists(path):
+                continue
+            if read_text(path) != text:
+                write_atomic(path, text.encode("utf-8", "backslashreplace"), mode=0o600)
+
+    def announce(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """One line to the log and one to Slack; what failed is told, not raised."""
+        told = {"log": "written", "slack": "none"}
+        line = {
+            key: record.get(key, "")
+            for key in ("id", "alert", "severity", "host", "who", "automatic", "outcome", "summary")
+        } | {"job": "koprogo-remediation", "time": record.get("ended") or record.get("started", "")}
+        line["actions"] = sorted({str(row.get("action")) for row in record.get("actions", ())})
+        try:
+            os.makedirs(os.path.dirname(self.log), mode=0o755, exist_ok=True)
+            descriptor = os.open(self.log, _APPEND, 0o640)
+            try:
+                os.write(descriptor, f"{to_json(line)}\n".encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            told["log"] = error.strerror or str(error)
+        if self.webhook:
+            told["slack"] = self._slack(record)
+        return told
+
+    def _slack(self, record: Mapping[str, Any]) -> str:
+        text = (
+            f"{record.get('alert')} on {record.get('host')}: {record.get('outcome') or 'begun'} "
+            f"({record.get('who')}). {record.get('summary', '')} Incident {record['id']}."
+        )
+        # What Slack reads as markup comes from people and machines that aren't trusted.
+        for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+            text = text.replace(sign, entity)
+        answer = self.fetch(
+            self.webhook,
+            method="POST",
+            headers={"Content-Type": "application/json"},
+            data=json.dumps({"text": text}).encode(),
+            timeout=5.0,
+        )
+        problem = answer.error or ("" if answer.status == 200 else f"status {answer.status}")
+        return Masker([self.webhook]).text(problem) or "sent"

@@ -77,31 +77,45 @@ def fleet_problem(
     )
 
 
-def outcome_of(
-    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool
-) -> dict[str, str]:
+def outcome_of(acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool) -> dict[str, str]:
     """Return how a run ended on a host, as C(outcome) and C(reason).
 
     ``acts`` are the results of the modules that act. ``alert`` is C(gone), C(firing), C(unknown), or
     C(unasked) where no Prometheus is known. Nothing is resolved while the alert still fires.
     """
-    if refused := [act for act in acts if act.get("refused")]:
-        reason = str(refused[0].get("reason") or refused[0].get("msg") or "")
-        return {"outcome": "refused", "reason": reason}
-    if failed := [act for act in acts if act.get("outcome") not in (None, "", "resolved")]:
-        return {"outcome": "not_resolved", "reason": str(failed[0].get("msg", ""))}
-    if broken := [act for act in acts if act.get("msg") and not act.get("outcome") and not act.get("changed")]:
-        return {"outcome": "inconclusive", "reason": str(broken[0]["msg"])}
+    for act in acts:
+        if ended := _failure(act, check=check):
+            return ended
     changed = any(act.get("changed") for act in acts)
     if check:
         what = "a real run would act" if changed else "a real run would find nothing to do"
         return {"outcome": "predicted", "reason": what}
-    if alert == "firing":
-        what = "it acted, and the alert still fires" if changed else "nothing to do was found, and the alert fires"
-        return {"outcome": "not_resolved", "reason": what}
-    if alert == "unknown":
-        return {"outcome": "inconclusive", "reason": "Prometheus does not say whether the alert is gone"}
-    if not changed:
-        return {"outcome": "healthy", "reason": "nothing to do was found"}
-    said = "the alert is gone" if alert == "gone" else "the host is well; Prometheus was not asked"
-    return {"outcome": "resolved", "reason": said}
+    did = "it acted" if changed else "nothing to do was found"
+    outcome, reason = {
+        "firing": ("not_resolved", f"{did}, and the alert still fires"),
+        "unknown": (
+            "inconclusive",
+            f"{did}, and Prometheus does not say whether the alert is gone",
+        ),
+        "gone": ("resolved" if changed else "healthy", f"{did}, and the alert is gone"),
+        "unasked": ("resolved" if changed else "healthy", f"{did}; Prometheus was not asked"),
+    }[alert]
+    return {"outcome": outcome, "reason": reason}
+
+
+def _failure(act: Mapping[str, Any], *, check: bool) -> dict[str, str]:
+    """Return how an act failed by its own result, nothing if it did not."""
+    said = str(act.get("reason") or act.get("msg") or "")
+    own = act.get("outcome") or ""
+    if act.get("refused"):
+        return {"outcome": "refused", "reason": said}
+    if own not in ("", "resolved"):
+        return {"outcome": "not_resolved", "reason": said}
+    if said and not own and not act.get("changed"):
+        return {"outcome": "inconclusive", "reason": said}
+    if act.get("target_reached") is False and not check:
+        return {
+            "outcome": "not_resolved",
+            "reason": "all that may go went, and the target is not reached",
+        }
+    return {}

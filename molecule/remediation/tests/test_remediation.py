@@ -92,9 +92,9 @@ def session(
     host = host_of(box)
     host.run("runuser -u postgres -- psql -qc 'CREATE ROLE clerk LOGIN'")
     host.run("runuser -u postgres -- psql -qd koprogo_db -c 'GRANT ALL ON SCHEMA public TO clerk'")
-    login = "" if user == "postgres" else "-c 'SET SESSION AUTHORIZATION DEFAULT'"
-    del login
-    command = f'( echo "{sql}"; sleep {hold} ) | PGAPPNAME={name} psql -q -h /var/run/postgresql -U {user} -d koprogo_db'
+    client = f"psql -q -h /var/run/postgresql -U {user} -d koprogo_db"
+    command = f'( echo "{sql}"; sleep {hold} ) | PGAPPNAME={name} {client}'
+    connected = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"  # noqa: S608
     process = subprocess.Popen(
         ["docker", "exec", "-u", "postgres", box, "sh", "-c", command],
         stdout=subprocess.PIPE,
@@ -102,16 +102,7 @@ def session(
         text=True,
     )
     try:
-        wait_for(
-            lambda: (
-                psql(
-                    host, f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"
-                )
-                != "0"
-            ),
-            seconds=15,
-            what=f"the session {name}",
-        )
+        wait_for(lambda: psql(host, connected) != "0", seconds=15, what=f"the session {name}")
         time.sleep(1.2)
         yield
     finally:

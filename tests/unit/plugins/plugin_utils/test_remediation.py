@@ -1,0 +1,125 @@
+"""Which hosts a run may have, when a fleet is left alone, and how a run ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils._remediation import (
+    OUTCOMES,
+    fleet_problem,
+    limit_problem,
+    outcome_of,
+)
+
+KNOWN = ["api1", "api2", "db1", "web-1.example.org"]
+
+
+def problem(limit: str, *, played: list[str] | None = None, maximum: int = 1) -> str:
+    names = [name.strip() for name in limit.split(",")]
+    return limit_problem(
+        limit,
+        known=KNOWN,
+        played=names if played is None else played,
+        members=["api1", "api2", "web-1.example.org"],
+        group="api",
+        maximum=maximum,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "maximum"),
+    [("api1", 1), ("api1, api2", 2), ("api1,api1", 1), ("web-1.example.org", 1)],
+)
+def test_hosts_that_are_named_exactly_get_through(limit: str, maximum: int) -> None:
+    assert problem(limit, maximum=maximum) == ""
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["all", "*", "api*", "!api1", "api1:!api2", "api1:api2", "api1,!db1", "&api", "~api.*", "@hosts",
+     "api", "unknown", "api[12]", "API1", "api1,", "api1 api2", "{{ x }}", "localhost", "api1\n"],
+)  # fmt: skip
+def test_all_else_is_refused(limit: str) -> None:
+    said = limit_problem(
+        limit, known=KNOWN, played=["api1", "api2"], members=KNOWN, group="all", maximum=9
+    )
+    assert said
+
+
+@given(st.text(max_size=30))
+def test_whatever_gets_through_is_hosts_of_the_play_only(limit: str) -> None:
+    if not limit_problem(
+        limit, known=KNOWN, played=["api1"], members=KNOWN, group="all", maximum=9
+    ):
+        assert {name.strip() for name in limit.split(",")} == {"api1"}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (problem(""), "expected --limit with the alert's host, found none"),
+        (problem("*"), "found '*'"),
+        (problem("api1", played=KNOWN), "expected a play on api1 alone, found api1, api2, db1"),
+        (problem("api1,api2"), "expected at most 1 hosts in one run, found 2"),
+        (problem("db1"), "expected hosts of the group api, found db1"),
+    ],
+)
+def test_the_reason_is_said(said: str, expected: str) -> None:
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("firing", "members", "refused"),
+    [
+        (["a", "b"], "abc", True),
+        (["a"], "abc", False),
+        (["a", "b"], "abcd", False),
+        (["a", "b", "c"], "abcd", True),
+        (["a", "a", "a"], "abc", False),
+        # What isn't of the group doesn't count, and two hosts can't tell.
+        (["x", "y", "z"], "abc", False),
+        (["a", "b"], "ab", False),
+        (["a"], "a", False),
+        ([], "abc", False),
+    ],
+)
+def test_a_shared_cause_leaves_the_fleet_alone(
+    firing: list[str], members: str, refused: bool
+) -> None:
+    said = fleet_problem(firing, members=list(members), share=0.5, group="api")
+    assert bool(said) is refused
+
+
+ACTED = {"changed": True, "outcome": "resolved"}
+NOTHING = {"changed": False, "outcome": ""}
+
+
+@pytest.mark.parametrize(
+    ("act", "alert", "check", "outcome"),
+    [
+        (ACTED, "gone", False, "resolved"),
+        (ACTED, "unasked", False, "resolved"),
+        (ACTED, "firing", False, "not_resolved"),
+        (ACTED, "unknown", False, "inconclusive"),
+        (NOTHING, "gone", False, "healthy"),
+        (NOTHING, "firing", False, "not_resolved"),
+        ({"changed": True, "outcome": "not_resolved", "msg": "x"}, "gone", False, "not_resolved"),
+        ({"refused": True, "msg": "Refused x"}, "gone", False, "refused"),
+        ({"refused": True, "reason": "x"}, "gone", True, "refused"),
+        ({"msg": "PostgreSQL does not answer"}, "gone", False, "inconclusive"),
+        ({"changed": True, "target_reached": False}, "gone", False, "not_resolved"),
+        ({"changed": True, "target_reached": False}, "unasked", True, "predicted"),
+        ({"changed": True, "target_reached": True}, "gone", False, "resolved"),
+        (ACTED, "unasked", True, "predicted"),
+        (NOTHING, "unasked", True, "predicted"),
+    ],
+)
+def test_how_a_run_ended(act: dict[str, Any], alert: str, check: bool, outcome: str) -> None:
+    verdict = outcome_of([act], alert=alert, check=check)
+    assert verdict["outcome"] == outcome
+    assert outcome in OUTCOMES
+    assert verdict["reason"]

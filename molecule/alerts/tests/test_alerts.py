@@ -67,9 +67,7 @@ def end(fault: str) -> float:
     return time.time()
 
 
-def test_1_nothing_fires_on_a_healthy_server_but_the_watchdog(
-    host: object, watcher: Watcher
-) -> None:
+def test_1_nothing_fires_on_a_healthy_server_but_the_watchdog(host: Any, watcher: Watcher) -> None:
     wait_for(lambda: targets_up(host), seconds=90, what="all targets up")
     watcher.wait_fired("Watchdog", time.time() + 60)
     time.sleep(2 * (SCRAPE + EVALUATION))

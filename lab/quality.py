@@ -129,9 +129,12 @@ def check() -> int:
 
 
 def docs() -> int:
-    """Write the reference of the roles' options from their argument specifications."""
+    """Write the pages that are made from the sources."""
     _ready()
-    return _report(run_parts([Part("docs/roles.md", ("python", "-m", "lab.role_reference"))]))
+    pages = {"docs/roles.md": "lab.role_reference", "docs/alerts.md": "lab.alert_reference"}
+    return _report(
+        run_parts([Part(page, ("python", "-m", module)) for page, module in pages.items()])
+    )
 
 
 def test(only: str = "") -> int:

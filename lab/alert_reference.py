@@ -19,8 +19,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 TARGET = _ROOT / "docs" / "alerts.md"
 _HEAD = """# Alerts
 
-Made by `make docs` from the catalogue (`plugins/plugin_utils/_alerts*.py`). Roles prometheus and loki write the rules
-for the hosts of the inventory; nothing has to be set.
+Made by `make docs` from the catalogue (`plugins/plugin_utils/_alerts*.py`). Roles prometheus and loki write
+the rules for the hosts of the inventory; nothing has to be set.
 
 ## Change one
 
@@ -39,16 +39,17 @@ koprogo_alerts:
   DiskFull: {threshold: 0.2, keep_firing_for: 10m}
 ```
 
-Every alert has `enabled`, `for`, `severity` and `keep_firing_for`; the tables list what else it has, with the default. An
-alert marked *deployment* concerns no single host and is set for the deployment alone. A name, a type or a value that
-cannot be stops `site.yml` before anything is changed. Alerts of your own go into `prometheus_rules` and `loki_rules`,
-under other names; to replace one of these, disable it first.
+Every alert has `enabled`, `for`, `severity` and `keep_firing_for`; the tables list what else it has, with
+the default. An alert marked *deployment* concerns no single host and is set for the deployment alone. A
+name, a type or a value that cannot be stops `site.yml` before anything is changed. Alerts of your own go
+into `prometheus_rules` and `loki_rules`, under other names; to replace one of these, disable it first.
 
-Each alert carries the labels `severity`, `component`, `deployment` and, where it concerns one, `host`; and the
-annotations `summary`, `description`, `value`, `runbook_url`, `dashboard_url`, `logs_url` and, for the runbook's eight,
-`remediation` with the command to run.
+Each alert carries the labels `severity`, `component`, `deployment` and, where it concerns one, `host`; and
+the annotations `summary`, `description`, `value`, `runbook_url`, `dashboard_url`, `logs_url` and, for the
+runbook's eight, `remediation` with the command to run.
 
-`Watchdog` fires always, as long as fresh samples arrive. Send it to a service that raises the alarm when it stops.
+`Watchdog` fires always, as long as fresh samples arrive. Send it to a service that raises the alarm when it
+stops.
 """
 _PARTS = (
     ("The product", "prometheus", ("api", "database", "system")),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lab.alert_reference import TARGET, reference
-
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
+from lab.alert_reference import TARGET, reference
 
 
 def test_the_page_is_what_the_catalogue_says() -> None:

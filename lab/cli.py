@@ -93,19 +93,19 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
     "docs": (
         "write the pages that are made from the sources",
-        lambda _: quality.module("lab.role_reference"),
+        lambda _: quality.modules("lab.role_reference", "lab.alert_reference"),
     ),
     "dashboards": (
         "write the dashboards' JSON from their code",
-        lambda _: quality.module("lab.dashboards"),
+        lambda _: quality.modules("lab.dashboards"),
     ),
     "panels": (
         "ask the demo every query of every dashboard",
-        lambda _: quality.module("lab.panel_check"),
+        lambda _: quality.modules("lab.panel_check"),
     ),
     "preview": (
         "draw every dashboard with the demo's data, into .cache/preview",
-        lambda _: quality.module("lab.preview"),
+        lambda _: quality.modules("lab.preview"),
     ),
     "clean": ("remove what was made in this checkout", _clean),
 }

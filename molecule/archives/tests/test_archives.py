@@ -56,7 +56,7 @@ def test_absent_leaves_the_host_as_it_was() -> None:
     assert outcome.rc == 0, outcome.text
     assert "changed=0" in run_playbook(SITE, *absent).text
     assert BOX.sh(f"systemctl list-units --no-legend --all {' '.join(DAEMONS)}") == ""
-    # Packages are removed, not purged, which would take their data too: the rest is the administrator's to say.
+    # Packages are removed, not purged, which would take their data too.
     BOX.sh(
         "dpkg --purge $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | sed -n 's/^rc *//p')"
     )

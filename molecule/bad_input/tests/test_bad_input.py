@@ -70,6 +70,18 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
             {"koprogo_omit": [], "grafana_admin_password": ""},
             ["grafana_admin_password: expected a value"],
         ),
+        (
+            {"prometheus_alerts": {"ApiDwn": {"enabled": False}}},
+            ["prometheus_alerts.ApiDwn: unknown alert; did you mean ApiDown?"],
+        ),
+        (
+            {"koprogo_alerts": {"DiskFull": {"threshold": "10%"}}},
+            ["koprogo_alerts.DiskFull.threshold: expected a number, found '10%'"],
+        ),
+        (
+            {"prometheus_evaluation_interval": "1m"},
+            ["prometheus_evaluation_interval: expected at most half", "DatabaseDown"],
+        ),
         ({"loki_archive_sha256": ""}, ["loki_archive_sha256: expected a value", "loki_install"]),
     ],
 )

@@ -17,14 +17,8 @@ from typing import Any
 
 __all__ = ["CAUSES", "Cause", "inhibit_rules"]
 
-_API_SYMPTOMS = (
-    "SlowApi",
-    "HighErrorRate",
-    "ApiAvailabilityBurnRate",
-    "ApiLatencyBurnRate",
-    "ApiErrorBurst",
-    "ApiSlowRequests",
-)
+_API_SYMPTOMS = ("SlowApi", "HighErrorRate", "ApiErrorBurst", "ApiSlowRequests")
+_BURN_RATES = ("ApiAvailabilityBurnRate", "ApiLatencyBurnRate")
 _HOST = ("deployment", "host")
 
 
@@ -46,14 +40,16 @@ class Cause:
 # DatabaseDown hides no ApiDown: it also fires when only its exporter is dead, and an API that is
 # down must never be hidden by that. Nothing hides an alert of severity critical but HighErrorRate.
 CAUSES: tuple[Cause, ...] = (
-    Cause(alert="ApiDown", symptoms=_API_SYMPTOMS),
+    Cause(alert="ApiDown", symptoms=_API_SYMPTOMS, equal=_HOST),
+    # Judged for all of a deployment's API hosts together.
+    Cause(alert="ApiDown", symptoms=_BURN_RATES),
     Cause(
         alert="DatabaseDown",
-        symptoms=("DatabaseConnectionsHigh", "DatabaseErrors", *_API_SYMPTOMS),
+        symptoms=("DatabaseConnectionsHigh", "DatabaseErrors", *_API_SYMPTOMS, *_BURN_RATES),
     ),
     # The same errors, counted by metrics and by log lines.
-    Cause(alert="HighErrorRate", symptoms=("ApiErrorBurst",)),
-    Cause(alert="SlowApi", symptoms=("ApiSlowRequests",)),
+    Cause(alert="HighErrorRate", symptoms=("ApiErrorBurst",), equal=_HOST),
+    Cause(alert="SlowApi", symptoms=("ApiSlowRequests",), equal=_HOST),
     Cause(
         alert="DiskFull",
         symptoms=("DiskFullPredicted",),
@@ -67,7 +63,7 @@ CAUSES: tuple[Cause, ...] = (
             alert_with=('severity="critical"',),
             symptoms_with=('severity="warning"',),
         )
-        for name in ("ApiAvailabilityBurnRate", "ApiLatencyBurnRate")
+        for name in _BURN_RATES
     ),
     # What is down can't be scraped.
     Cause(

@@ -69,8 +69,6 @@ def prom(expr: str, legend: str = "", *, instant: bool = False, heat: bool = Fal
     """A PromQL query; the dashboard's letters are given when the panel is built."""
     query = prometheus.Dataquery().expr(_tidy(expr)).datasource(PROMETHEUS)
     query = query.instant() if instant else query.range()
-    if instant:
-        query = query.format(prometheus_models.PromQueryFormat.TABLE)
     if heat:
         query = query.format(prometheus_models.PromQueryFormat.HEATMAP)
     return query.legend_format(legend or "__auto")
@@ -300,6 +298,8 @@ def records(
     columns: label or C(Value #<letter>) to the column's heading, in this order; all others go.
     """
     panel = _common(table.Panel(), title, about, unit, *queries, size=size)
+    for query in queries:
+        query.format(prometheus_models.PromQueryFormat.TABLE)
     fields = dict(columns)
     if len(queries) == 1:
         fields = {("Value" if name == "Value #A" else name): head for name, head in fields.items()}

@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="prometheus")
+_MIXED = common.DataSourceRef(type_val="datasource", uid="-- Mixed --")
 LOKI = common.DataSourceRef(type_val="loki", uid="loki")
 
 PanelBuilder = Any
@@ -118,7 +119,8 @@ def _common(
 ) -> Any:
     for index, query in enumerate(queries):
         panel.with_target(query.ref_id(chr(ord("A") + index)))
-    datasource = queries[0].build().datasource if queries else PROMETHEUS
+    sources = {query.build().datasource.uid: query.build().datasource for query in queries}
+    datasource = next(iter(sources.values()), PROMETHEUS) if len(sources) < 2 else _MIXED
     width, height = size
     panel = panel.title(title).description(about).datasource(datasource)
     return panel.unit(unit).span(width).height(height)

@@ -105,9 +105,15 @@ _LOGINS = Row(
             1,
             graph(
                 "Failed logins to the API",
-                "Refused logins counted from the API's log, of 5 minutes: what the alert judges.",
+                "Refused logins counted from the API's log, of 5 minutes: all, and the ten addresses "
+                "with most. The alert's limit is 10 of one address.",
                 "short",
-                log_metric(f"sum(count_over_time({_LOGIN} [5m])) or vector(0)", "failed logins"),
+                log_metric(f"sum(count_over_time({_LOGIN} [5m])) or vector(0)", "all addresses"),
+                log_metric(
+                    f"topk(10, sum by (remote_addr) (count_over_time({_LOGIN} [5m])))",
+                    "{{remote_addr}}",
+                ),
+                levels=[(None, "green"), (10, "red")],
                 drawn_as_bars=True,
             ),
         ),

@@ -6,7 +6,18 @@
 from __future__ import annotations
 
 from lab.dashboards.api_detail import INSIDE, LOGS, TRAFFIC
-from lab.dashboards.api_queries import API, HEALTH, LOGGED, ROUTE, WINDOWS, failed, quantile, slow
+from lab.dashboards.api_queries import (
+    API,
+    DAYS,
+    HEALTH,
+    LOGGED,
+    ROUTE,
+    WINDOWS,
+    failed,
+    quantile,
+    recorded,
+    slow,
+)
 from lab.dashboards.board import Board, Row, Variable, deployment, host
 from lab.dashboards.kit import graph, log_metric, number, on_right_axis, prom, states
 from lab.dashboards.links import API_LOG
@@ -97,14 +108,14 @@ _ALERTS = Row(
             on_right_axis(
                 graph(
                     "Server errors per second",
-                    "All 5xx answers together, over 5 minutes; the alert's limit is 10/s. "
-                    "Dashed: their share of all requests.",
+                    "All 5xx answers of a host together, over 5 minutes; the alert's limit is 10/s, or "
+                    "5 % of the requests where there are few. Dashed: that share.",
                     "reqps",
                     prom(
-                        f"sum by (deployment) (rate(http_requests_errors_total{{{API}}}[5m]))",
-                        "{{deployment}}",
+                        f"sum by (host) (rate(http_requests_errors_total{{{API}}}[5m]))",
+                        "{{host}}",
                     ),
-                    prom(failed("5m"), "{{deployment}} share"),
+                    prom(failed("5m", by="host"), "{{host}} share"),
                     levels=[(None, "green"), (10, "red")],
                 ),
                 ".* share",
@@ -118,9 +129,9 @@ _ALERTS = Row(
                 "Latency",
                 "P50, P95 and P99 over 5 minutes; the alert's limit for P99 is 1 s.",
                 "s",
-                prom(quantile("0.99", "5m", ", deployment"), "{{deployment}} P99"),
-                prom(quantile("0.95", "5m", ", deployment"), "{{deployment}} P95"),
-                prom(quantile("0.50", "5m", ", deployment"), "{{deployment}} P50"),
+                prom(quantile("0.99", "5m", ", host"), "{{host}} P99"),
+                prom(quantile("0.95", "5m", ", host"), "{{host}} P95"),
+                prom(quantile("0.50", "5m", ", host"), "{{host}} P50"),
                 levels=[(None, "green"), (1, "red")],
             ),
         ),
@@ -128,13 +139,15 @@ _ALERTS = Row(
             7,
             graph(
                 "Slow requests in the log",
-                "Requests that took more than 1 s, counted from the log lines of 5 minutes.",
+                "Requests that took more than 1 s, counted from the log lines of 5 minutes; the alert's "
+                "limit is 20.",
                 "short",
                 log_metric(
-                    f"sum(count_over_time({{{API_LOG}}} {LOGGED} "
-                    '| duration_ms > 1000 | __error__="" [5m])) or vector(0)',
-                    "slower than 1 s",
+                    f"sum by (host) (count_over_time({{{API_LOG}}} {LOGGED} "
+                    '| duration_ms > 1000 | __error__="" [5m])) or on () vector(0)',
+                    "{{host}} slower than 1 s",
                 ),
+                levels=[(None, "green"), (20, "red")],
                 drawn_as_bars=True,
             ),
         ),
@@ -142,10 +155,12 @@ _ALERTS = Row(
             4,
             graph(
                 "Failed requests by window",
-                "Share of failed requests over several windows. The alert compares a long and a "
-                "short window with the error budget: a fast burn shows in all of them.",
+                "Share of failed requests over several windows. The alert compares a long and a short "
+                "window with the budget of 0.1 %: above the line both, it burns fast.",
                 "percentunit",
                 *(prom(failed(one), f"{{{{deployment}}}} {one}") for one in WINDOWS),
+                *(prom(recorded("errors", one), f"{{{{deployment}}}} {one}") for one in DAYS),
+                levels=[(None, "green"), (0.0144, "red")],
                 size=(8, 8),
             ),
         ),
@@ -153,10 +168,12 @@ _ALERTS = Row(
             5,
             graph(
                 "Requests over 1 s by window",
-                "Share of requests that took more than 1 s over several windows, as the alert on "
-                "the latency budget judges them.",
+                "Share of requests that took more than 1 s over several windows. The budget is 1 %: "
+                "above the line in a long and a short window, it burns fast.",
                 "percentunit",
                 *(prom(slow(one), f"{{{{deployment}}}} {one}") for one in WINDOWS),
+                *(prom(recorded("slow", one), f"{{{{deployment}}}} {one}") for one in DAYS),
+                levels=[(None, "green"), (0.144, "red")],
                 size=(8, 8),
             ),
         ),
@@ -164,12 +181,14 @@ _ALERTS = Row(
             6,
             graph(
                 "Errors in the log",
-                "Lines with ERROR in the API's log, of 5 minutes.",
+                "Lines of level ERROR in the API's log, of 5 minutes; the alert's limit is 50.",
                 "short",
                 log_metric(
-                    f'sum(count_over_time({{{API_LOG}}} |= "ERROR" [5m])) or vector(0)',
-                    "ERROR lines",
+                    f'sum by (host) (count_over_time({{{API_LOG}}} |= "ERROR" '
+                    '| json level="level" | level="ERROR" | __error__="" [5m])) or on () vector(0)',
+                    "{{host}} ERROR",
                 ),
+                levels=[(None, "green"), (50, "red")],
                 size=(8, 8),
                 drawn_as_bars=True,
             ),

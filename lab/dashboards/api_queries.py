@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
-__all__ = ["API", "HEALTH", "LOGGED", "ROUTE", "WINDOWS", "failed", "quantile", "slow"]
+__all__ = [
+    "API",
+    "DAYS",
+    "HEALTH",
+    "LOGGED",
+    "ROUTE",
+    "WINDOWS",
+    "failed",
+    "quantile",
+    "recorded",
+    "slow",
+]
 
 API = 'job="koprogo-api", deployment=~"$deployment", host=~"$host"'
 ROUTE = f'{API}, path=~"$route"'
 HEALTH = 'job="koprogo-api-health", deployment=~"$deployment", host=~"$host"'
 WINDOWS = ("5m", "30m", "1h", "6h")
+DAYS = ("1d", "3d")
 LOGGED = '| json route="route", status="status", duration_ms="duration_ms" | route=~"$route"'
 
 
@@ -21,11 +33,16 @@ def quantile(share: str, window: str, by: str = "") -> str:
     )
 
 
-def failed(window: str) -> str:
+def failed(window: str, by: str = "deployment") -> str:
     return (
-        f"sum by (deployment) (rate(http_requests_errors_total{{{API}}}[{window}])) "
-        f"/ sum by (deployment) (rate(http_requests_total{{{API}}}[{window}]))"
+        f"sum by ({by}) (rate(http_requests_errors_total{{{API}}}[{window}])) "
+        f"/ sum by ({by}) (rate(http_requests_total{{{API}}}[{window}]))"
     )
+
+
+def recorded(kind: str, window: str) -> str:
+    """A share over days, as the rules record it: from the counters it would cost too much."""
+    return f'deployment:http_requests_{kind}:ratio_rate{window}{{deployment=~"$deployment"}}'
 
 
 def slow(window: str) -> str:

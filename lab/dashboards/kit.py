@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 PROMETHEUS = common.DataSourceRef(type_val="prometheus", uid="prometheus")
+_MIXED = common.DataSourceRef(type_val="datasource", uid="-- Mixed --")
 LOKI = common.DataSourceRef(type_val="loki", uid="loki")
 
 PanelBuilder = Any
@@ -69,8 +70,6 @@ def prom(expr: str, legend: str = "", *, instant: bool = False, heat: bool = Fal
     """A PromQL query; the dashboard's letters are given when the panel is built."""
     query = prometheus.Dataquery().expr(_tidy(expr)).datasource(PROMETHEUS)
     query = query.instant() if instant else query.range()
-    if instant:
-        query = query.format(prometheus_models.PromQueryFormat.TABLE)
     if heat:
         query = query.format(prometheus_models.PromQueryFormat.HEATMAP)
     return query.legend_format(legend or "__auto")
@@ -120,7 +119,8 @@ def _common(
 ) -> Any:
     for index, query in enumerate(queries):
         panel.with_target(query.ref_id(chr(ord("A") + index)))
-    datasource = queries[0].build().datasource if queries else PROMETHEUS
+    sources = {query.build().datasource.uid: query.build().datasource for query in queries}
+    datasource = next(iter(sources.values()), PROMETHEUS) if len(sources) < 2 else _MIXED
     width, height = size
     panel = panel.title(title).description(about).datasource(datasource)
     return panel.unit(unit).span(width).height(height)
@@ -300,6 +300,8 @@ def records(
     columns: label or C(Value #<letter>) to the column's heading, in this order; all others go.
     """
     panel = _common(table.Panel(), title, about, unit, *queries, size=size)
+    for query in queries:
+        query.format(prometheus_models.PromQueryFormat.TABLE)
     fields = dict(columns)
     if len(queries) == 1:
         fields = {("Value" if name == "Value #A" else name): head for name, head in fields.items()}

@@ -127,16 +127,14 @@ _ALERTS = Row(
             3,
             graph(
                 "Errors in the log",
-                "Lines with ERROR, FATAL or PANIC in PostgreSQL's log, of 5 minutes.",
+                "Lines with ERROR, FATAL or PANIC in PostgreSQL's log of 5 minutes; the alert's limit is 10.",
                 "short",
                 log_metric(
-                    f'sum(count_over_time({{{DATABASE_LOG}}} |= "ERROR" [5m])) or vector(0)',
-                    "ERROR",
+                    f'sum by (host) (count_over_time({{{DATABASE_LOG}}} |~ "(ERROR|FATAL|PANIC):" [5m])) '
+                    "or on () vector(0)",
+                    "{{host}} errors",
                 ),
-                log_metric(
-                    f'sum(count_over_time({{{DATABASE_LOG}}} |~ "FATAL|PANIC" [5m])) or vector(0)',
-                    "FATAL, PANIC",
-                ),
+                levels=[(None, "green"), (10, "red")],
                 drawn_as_bars=True,
             ),
         ),

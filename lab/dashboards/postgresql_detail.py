@@ -85,6 +85,7 @@ STATEMENTS = Row(
                             "Value #C": "Calls",
                         },
                         sort="Total",
+                        empty="postgres_exporter_stat_statements is off, or the extension is missing.",
                         size=(24, 8),
                     ),
                     "Calls",

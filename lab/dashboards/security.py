@@ -6,8 +6,19 @@
 from __future__ import annotations
 
 from lab.dashboards.board import Board, Row, deployment, host
-from lab.dashboards.kit import bars, graph, lines, log_metric, log_panel, number, prom
+from lab.dashboards.kit import (
+    bars,
+    graph,
+    lines,
+    log_metric,
+    log_panel,
+    named,
+    number,
+    prom,
+    states,
+)
 from lab.dashboards.links import API_LOG
+from lab.dashboards.security_detail import CROWDSEC, DECISIONS, INTRUSION, INTRUSIONS
 
 __all__ = ["BOARD"]
 
@@ -22,12 +33,7 @@ _BAN = (
     f'{{job="fail2ban", {_ANY}}} |= " Ban " '
     "| regexp `\\[(?P<jail>[A-Za-z0-9_-]+)\\] Ban (?P<address>\\S+)`"
 )
-_EVE = (
-    f'{{job="suricata", {_ANY}}} | json event_type="event_type", signature="alert.signature", '
-    'category="alert.category", severity="alert.severity", src_ip="src_ip" | __error__=""'
-)
-_INTRUSION = f'{_EVE} | event_type="alert"'
-_DECISIONS = f"cs_active_decisions{{{_ANY}}}"
+_ARMED = named({"0": ("not armed", "red"), "1": ("armed", "green")})
 
 _NOW = Row(
     "Now",
@@ -70,7 +76,7 @@ _NOW = Row(
                 "Alerts of Suricata within the chosen time.",
                 "short",
                 log_metric(
-                    f"sum(count_over_time({_INTRUSION} [$__range])) or vector(0)", instant=True
+                    f"sum(count_over_time({INTRUSION} [$__range])) or vector(0)", instant=True
                 ),
                 levels=[(None, "green"), (1, "orange")],
                 curve=False,
@@ -82,7 +88,7 @@ _NOW = Row(
                 "CrowdSec decisions",
                 "Decisions that are in force now.",
                 "short",
-                prom(f"sum({_DECISIONS})"),
+                prom(f"sum({DECISIONS})"),
                 empty="none",
             ),
         ),
@@ -96,6 +102,20 @@ _NOW = Row(
                 empty="none",
             ),
         ),
+        (
+            16,
+            states(
+                "Armed",
+                "Whether each watcher can do its work, as it says itself: rules are loaded, logs are read, "
+                "the firewall's sets are in place.",
+                *(
+                    prom(f"koprogo_{name}_armed{{{_ANY}}}", f"{{{{host}}}} {name}")
+                    for name in ("suricata", "fail2ban", "crowdsec")
+                ),
+                names=_ARMED,
+                size=(24, 6),
+            ),
+        ),
     ],
 )
 _LOGINS = Row(
@@ -105,9 +125,15 @@ _LOGINS = Row(
             1,
             graph(
                 "Failed logins to the API",
-                "Refused logins counted from the API's log, of 5 minutes: what the alert judges.",
+                "Refused logins counted from the API's log, of 5 minutes: all, and the ten addresses "
+                "with most. The alert's limit is 10 of one address.",
                 "short",
-                log_metric(f"sum(count_over_time({_LOGIN} [5m])) or vector(0)", "failed logins"),
+                log_metric(f"sum(count_over_time({_LOGIN} [5m])) or vector(0)", "all addresses"),
+                log_metric(
+                    f"topk(10, sum by (remote_addr) (count_over_time({_LOGIN} [5m])))",
+                    "{{remote_addr}}",
+                ),
+                levels=[(None, "green"), (10, "red")],
                 drawn_as_bars=True,
             ),
         ),
@@ -178,7 +204,17 @@ _BANS = Row(
                 "short",
                 log_metric(f"sum by (jail) (count_over_time({_BAN} [5m]))", "{{jail}}"),
                 drawn_as_bars=True,
-                size=(12, 8),
+                size=(6, 8),
+            ),
+        ),
+        (
+            33,
+            graph(
+                "Banned now",
+                "Addresses that are banned, by jail.",
+                "short",
+                prom(f"koprogo_fail2ban_jail_banned{{{_ANY}}}", "{{host}} {{jail}}"),
+                size=(6, 8),
             ),
         ),
         (
@@ -202,134 +238,6 @@ _BANS = Row(
                 "Bans and unbans, newest first. Lift one: fail2ban-client set JAIL unbanip ADDRESS",
                 lines(f'{{job="fail2ban", {_ANY}}} |~ "Ban|Unban|ERROR"'),
                 size=(6, 8),
-            ),
-        ),
-    ],
-)
-_INTRUSIONS = Row(
-    "Suricata",
-    [
-        (
-            40,
-            graph(
-                "Intrusion alerts",
-                "Alerts of 5 minutes, by signature.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (signature) (count_over_time({_INTRUSION} [5m])))",
-                    "{{signature}}",
-                ),
-                drawn_as_bars=True,
-                stacked=True,
-            ),
-        ),
-        (
-            41,
-            bars(
-                "Where they come from",
-                "The addresses with most alerts in the chosen time.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (src_ip) (count_over_time({_INTRUSION} [$__range])))",
-                    "{{src_ip}}",
-                    instant=True,
-                ),
-                size=(6, 8),
-            ),
-        ),
-        (
-            42,
-            bars(
-                "By severity",
-                "Alerts of the chosen time by severity; 1 is the gravest.",
-                "short",
-                log_metric(
-                    f"sum by (severity, category) (count_over_time({_INTRUSION} [$__range]))",
-                    "{{severity}} {{category}}",
-                    instant=True,
-                ),
-                size=(6, 8),
-            ),
-        ),
-        (
-            43,
-            graph(
-                "The sensor itself",
-                "Packets that Suricata saw and lost, from its own statistics. Lost packets are attacks "
-                "not seen; no packets is a blind sensor.",
-                "pps",
-                log_metric(
-                    f'sum by (host) (rate({{job="suricata", {_ANY}}} |= "stats" '
-                    '| json event_type="event_type", packets="stats.decoder.pkts" '
-                    '| event_type="stats" | unwrap packets | __error__="" [5m]))',
-                    "{{host}} seen",
-                ),
-                log_metric(
-                    f'sum by (host) (rate({{job="suricata", {_ANY}}} |= "stats" '
-                    '| json event_type="event_type", packets="stats.capture.kernel_drops" '
-                    '| event_type="stats" | unwrap packets | __error__="" [5m]))',
-                    "{{host}} lost",
-                ),
-                size=(8, 9),
-            ),
-        ),
-        (
-            44,
-            log_panel(
-                "Alerts with their evidence",
-                "Suricata's alerts as they are in eve.json, newest first.",
-                lines(
-                    f"{_INTRUSION} | line_format `{{{{.severity}}}} {{{{.src_ip}}}} {{{{.signature}}}}`"
-                ),
-                size=(16, 9),
-            ),
-        ),
-    ],
-)
-_CROWDSEC = Row(
-    "CrowdSec",
-    [
-        (
-            50,
-            graph(
-                "Decisions in force",
-                "Decisions by their reason and origin (own scenarios, or the community's list).",
-                "short",
-                prom(f"sum by (reason, origin) ({_DECISIONS})", "{{origin}} {{reason}}"),
-                stacked=True,
-                size=(8, 8),
-            ),
-        ),
-        (
-            51,
-            graph(
-                "Alerts",
-                "What CrowdSec's scenarios noticed, by scenario.",
-                "short",
-                prom(f"sum by (reason) (cs_alerts{{{_ANY}}})", "{{reason}}"),
-                size=(8, 8),
-            ),
-        ),
-        (
-            52,
-            graph(
-                "Lines read",
-                "Lines per second that CrowdSec reads, by file. A file at 0 is not watched.",
-                "short",
-                prom(
-                    f"sum by (host, source) (rate(cs_filesource_hits_total{{{_ANY}}}[5m]))",
-                    "{{host}} {{source}}",
-                ),
-                size=(8, 8),
-            ),
-        ),
-        (
-            53,
-            log_panel(
-                "CrowdSec's log",
-                "Newest first. What is in force: cscli decisions list",
-                lines(f'{{job="crowdsec", {_ANY}}}'),
-                size=(24, 8),
             ),
         ),
     ],
@@ -365,5 +273,5 @@ BOARD = Board(
     variables=[deployment(), host("node")],
     since="now-24h",
     refresh="1m",
-    rows=[_NOW, _LOGINS, _BANS, _INTRUSIONS, _CROWDSEC, _LOGS],
+    rows=[_NOW, _LOGINS, _BANS, INTRUSIONS, CROWDSEC, _LOGS],
 )

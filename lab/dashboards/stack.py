@@ -12,7 +12,10 @@ from lab.dashboards.stack_detail import COMPONENTS, LOGS, NOW, STORES
 __all__ = ["BOARD"]
 
 _ANY = 'deployment=~"$deployment", host=~"$host"'
+_LOKI = f'loki_request_duration_seconds_count{{{_ANY}, job="loki", route!="ready"'
 _RELOADED = named({"0": ("refused", "red"), "1": ("loaded", "green")})
+# Those that panels and alerts read; others may fail where the kernel lacks what they ask for.
+_COLLECTORS = "cpu|diskstats|filesystem|loadavg|meminfo|netdev|stat|systemd|textfile|vmstat"
 _FAILED = named({"0": ("answers", "green"), "1": ("fails", "red")})
 
 
@@ -68,6 +71,9 @@ _ALERTS = Row(
                     f"blackbox_exporter_config_last_reload_successful{{{_ANY}}}",
                     "{{host}} blackbox exporter",
                 ),
+                prom(
+                    f"loki_ruler_config_last_reload_successful{{{_ANY}}}", "{{host}} Loki's rules"
+                ),
                 names=_RELOADED,
             ),
         ),
@@ -120,20 +126,17 @@ _ALERTS = Row(
             on_right_axis(
                 graph(
                     "Loki",
-                    "Server errors and failed writes of chunks per second. Dashed: whether it answers.",
-                    "ops",
+                    "Share of requests that fail; the alert's limit is 10 %. Dashed: whether it answers.",
+                    "percentunit",
                     prom(
-                        "sum by (host) (rate(loki_request_duration_seconds_count"
-                        f'{{{_ANY}, status_code=~"5.."}}[5m])) '
-                        f"or 0 * up{{{_job('loki')}}}",
-                        "{{host}} server errors",
-                    ),
-                    prom(
-                        "sum by (host) "
-                        f"(rate(loki_ingester_chunks_flush_failures_total{{{_ANY}}}[5m]))",
-                        "{{host}} failed writes",
+                        f'(sum by (host) (rate({_LOKI}, status_code=~"5.."}}[5m])) '
+                        f"or sum by (host) (0 * up{{{_job('loki')}}})) "
+                        f"/ sum by (host) (rate({_LOKI}}}[5m]))",
+                        "{{host}} failed",
                     ),
                     prom(f"up{{{_job('loki')}}}", "{{host}} up"),
+                    levels=[(None, "green"), (0.1, "red")],
+                    high=1,
                 ),
                 ".* up",
                 "short",
@@ -161,6 +164,7 @@ _ALERTS = Row(
                         f"or sum by (host) (0 * up{{{_job('log-collector')}}}))",
                         "{{host}} lost",
                     ),
+                    levels=[(None, "green"), (0.5, "red")],
                     high=1,
                 ),
                 ".* lost",
@@ -169,17 +173,25 @@ _ALERTS = Row(
         ),
         (
             8,
-            graph(
-                "Log lines by stream",
-                "Lines per minute of each job. A stream that ends is a log that is no longer written, "
-                "or no longer read.",
-                "short",
-                log_metric(
-                    'sum by (job, host) (count_over_time({job=~".+", deployment=~"$deployment", '
-                    'host=~"$host"} [5m])) / 5',
-                    "{{host}} {{job}}",
+            on_right_axis(
+                graph(
+                    "Log lines by stream",
+                    "Lines per minute of each job. A stream that ends is no longer written, or no longer "
+                    "read. Dashed: requests to the API, each of which should be a line.",
+                    "short",
+                    log_metric(
+                        'sum by (job, host) (count_over_time({job=~".+", deployment=~"$deployment", '
+                        'host=~"$host"} [5m])) / 5',
+                        "{{host}} {{job}}",
+                    ),
+                    prom(
+                        f"60 * sum by (host) (rate(http_requests_total{{{_job('koprogo-api')}}}[5m]))",
+                        "{{host}} API requests",
+                    ),
+                    stacked=True,
                 ),
-                stacked=True,
+                ".* API requests",
+                "short",
             ),
         ),
         (
@@ -203,6 +215,11 @@ _ALERTS = Row(
                     f"1 - min by (host) (pg_scrape_collector_success{{{_ANY}}})",
                     "{{host}} PostgreSQL collectors",
                 ),
+                prom(
+                    "1 - min by (host) (node_scrape_collector_success"
+                    f'{{{_ANY}, collector=~"{_COLLECTORS}"}})',
+                    "{{host}} node collectors",
+                ),
                 names=_FAILED,
             ),
         ),
@@ -210,7 +227,7 @@ _ALERTS = Row(
             10,
             graph(
                 "Certificates",
-                "Time until each certificate ends; the alert comes weeks before.",
+                "Time until each certificate ends; the alert comes 14 days before.",
                 "s",
                 prom(
                     f"min by (host, certificate) (koprogo_certificate_not_after_seconds{{{_ANY}}}) "
@@ -221,7 +238,7 @@ _ALERTS = Row(
                     f"min by (host, target) (probe_ssl_earliest_cert_expiry{{{_ANY}}}) - time()",
                     "{{host}} as served at {{target}}",
                 ),
-                levels=[(None, "red"), (1814400, "transparent")],
+                levels=[(None, "red"), (1209600, "transparent")],
                 size=(24, 7),
             ),
         ),

@@ -54,7 +54,7 @@ const SUFFIX = { reqps: "req/s", ops: "ops/s", pps: "p/s" };
 function shown(value, unit, decimals) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return value;
-  if (unit === "percentunit") return `${digits(value * 100, decimals)}%`;
+  if (unit === "percentunit") return `${Number.isInteger(decimals) ? digits(value * 100, decimals) : Number((value * 100).toFixed(2))}%`;
   if (unit === "s") return seconds(value, decimals);
   if (unit === "bytes" || unit === "Bps") {
     const [amount, name] = scaled(value, unit === "bytes" ? 1024 : 1000, unit === "bytes" ? ["B", "KiB", "MiB", "GiB", "TiB"] : ["B", "kB", "MB", "GB", "TB"]);

@@ -235,7 +235,10 @@ class Files:
         if use:
             self.skip(f"{path}/{name}", "open_for_writing" if use == "written" else "open")
             return False
-        return not self.earlier or not any(f.takes(path, name, info) for f in self.earlier)
+        # One of several names that are ours altogether looks like an only one when the others went.
+        return info.st_ino in self._linked or not any(
+            files.takes(path, name, info) for files in self.earlier
+        )
 
     def _special(self) -> frozenset[int] | None:
         """Inodes that have to be judged one by one; None where every file has to be."""

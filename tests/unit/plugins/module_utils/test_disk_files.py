@@ -188,7 +188,7 @@ def test_names_in_two_policies_go_with_the_one_that_sees_both(tmp_path: Path) ->
     write(tmp_path / "logs" / "c.log", days=40)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.log").hardlink_to(inside)
-    made = workers([policy(tmp_path / "logs"), policy(tmp_path / "logs", tmp_path / "other")])
+    made = workers([policy(tmp_path / "logs"), policy(tmp_path / "other", tmp_path / "logs")])
     predicted = [files.plan(None) for files in made]
     assert [freed.files for freed in predicted] == [1, 2]
     assert [files.execute(OpenFiles()) for files in made] == predicted

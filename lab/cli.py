@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from lab import quality
 from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
 from lab.bench import bench
+from lab.bench_disk import bench_disk
 from lab.demo import bring_down, bring_up, preparation
 from lab.engine import ensure_engine
 from lab.hosts import start_hosts
@@ -65,6 +66,11 @@ def _bench(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench_disk(_options: argparse.Namespace) -> int:
+    bench_disk()
+    return 0
+
+
 def _prepare(_options: argparse.Namespace) -> int:
     run_steps(preparation(), Clock())
     return 0
@@ -82,6 +88,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "down": ("remove the demo", _down),
     "prepare": ("make all that the scenarios need", _prepare),
     "bench": ("measure and write docs/benchmarks.md", _bench),
+    "bench-disk": ("measure the deletion of a million files", _bench_disk),
     "engine": ("find or start the container engine", lambda _: _simple(ensure_engine)),
     "venv": ("make .venv", lambda _: _simple(ensure_venv)),
     "images": ("make the images of the test hosts", _images),

@@ -95,6 +95,8 @@ class Freed:
         return {"bytes": self.bytes, "inodes": self.inodes, "files": self.files}
 
 
+_TYPE, _REGULAR = 0o170000, stat.S_IFREG
+
 _Match = tuple[int, str, str, os.stat_result]
 
 
@@ -153,13 +155,14 @@ class Files:
                     if recurse:
                         folders.append(name)
                     continue
+                # By the type that the folder's listing gives; the stat below has the last word.
                 if matches(name) is None or not entry.is_file(follow_symlinks=False):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                if stat.S_ISREG(info.st_mode) and info.st_dev == device:
+                if info.st_mode & _TYPE == _REGULAR and info.st_dev == device:
                     yield folder, path, name, info
 
     def skip(self, path: str, reason: str) -> None:
@@ -221,7 +224,9 @@ class Files:
         old = info.st_mtime_ns < self._before
         if not old and not self.policy.truncate_open:
             return False
-        use = self.opened.holds(info.st_dev, info.st_ino)
+        use = (
+            self.opened.holds(info.st_dev, info.st_ino) if info.st_ino in self.opened.inodes else ""
+        )
         if use == "written" and self._may_empty(info):
             self._writable[info.st_ino] = info.st_blocks * 512
             return False
@@ -230,7 +235,14 @@ class Files:
         if use:
             self.skip(f"{path}/{name}", "open_for_writing" if use == "written" else "open")
             return False
-        return not any(files.takes(path, name, info) for files in self.earlier)
+        # One of several names that are ours altogether looks like an only one when the others went.
+        return info.st_ino in self._linked or not any(
+            files.takes(path, name, info) for files in self.earlier
+        )
+
+    def _special(self) -> frozenset[int] | None:
+        """Inodes that have to be judged one by one; None where every file has to be."""
+        return None if self.earlier else self.kept | self.opened.inodes
 
     def _may_empty(self, info: os.stat_result) -> bool:
         return (
@@ -243,11 +255,15 @@ class Files:
         """Inodes that go altogether: one with a name elsewhere would free nothing."""
         linked: dict[int, list[int]] = {}
         self._writable = {}
+        before, special = self._before, self._special()
         for _folder, path, name, info in self._matches():
-            if not self._may_go(path, name, info):
+            # Most files are nothing special: no call for them.
+            if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
+                not self._may_go(path, name, info)
+            ):
                 continue
             if info.st_nlink == 1:
-                yield key_of(info.st_mtime_ns, info.st_ino), info.st_blocks * 512, 1
+                yield (info.st_mtime_ns << 64) | info.st_ino, info.st_blocks * 512, 1
             elif info.st_ino in linked:
                 linked[info.st_ino][0] += 1
             elif len(linked) < _LINKED:
@@ -298,9 +314,12 @@ class Files:
         bound, linked, unlink = self.choice.bound, self._linked, os.unlink
         most_bytes, most_names = self.choice.bytes, self.choice.names
         largest, smallest = self._largest, 0
+        before, special = self._before, self._special()
         for folder, path, name, info in self._matches():
-            if ((info.st_mtime_ns << 64) | info.st_ino) > bound or not self._may_go(
-                path, name, info
+            if ((info.st_mtime_ns << 64) | info.st_ino) > bound:
+                continue
+            if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
+                not self._may_go(path, name, info)
             ):
                 continue
             size = 0

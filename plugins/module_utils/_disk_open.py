@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import os
 import re
@@ -49,6 +50,13 @@ class OpenFiles:
     readers: dict[tuple[int, int], OpenFile] = field(default_factory=dict)
     mapped: set[tuple[int, int]] = field(default_factory=set)
     complete: bool = True
+
+    @functools.cached_property
+    def inodes(self) -> frozenset[int]:
+        """Inodes of open files on any device: most files can be told from these at once."""
+        return frozenset(
+            inode for keys in (self.writers, self.readers, self.mapped) for _device, inode in keys
+        )
 
     def holds(self, device: int, inode: int) -> str:
         """C(written), C(read) or nothing."""

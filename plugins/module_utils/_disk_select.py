@@ -75,7 +75,7 @@ def choose(
     ``items`` is called for each look at them and has to return the same ones. ``need`` None takes all
     that the caps allow.
     """
-    total, bound, shift, inside = _Sum(), 0, _COARSE, None
+    total, bound, shift, outer, inside = _Sum(), 0, _COARSE, 0, None
 
     def enough(so_far: _Sum) -> bool:
         return need is not None and so_far.bytes >= need.bytes and so_far.inodes >= need.inodes
@@ -88,19 +88,20 @@ def choose(
     if enough(total):
         return Choice()
     while True:
-        buckets: dict[int, _Sum] = {}
+        buckets: dict[int, list[int]] = {}
         kept: list[Item] | None = []
         for item in items():
             key, size, names = item
-            if inside is not None and key >> (shift + _FINER) != inside:
+            if inside is not None and key >> outer != inside:
                 continue
             number = key >> shift
             bucket = buckets.get(number)
             if bucket is None:
-                bucket = buckets[number] = _Sum()
-            bucket.bytes += size
-            bucket.inodes += 1
-            bucket.names += names
+                buckets[number] = [size, 1, names]
+            else:
+                bucket[0] += size
+                bucket[1] += 1
+                bucket[2] += names
             if kept is not None:
                 kept.append(item)
                 if len(kept) > _SORTED:
@@ -109,8 +110,7 @@ def choose(
             return _exactly(sorted(kept), total, bound, enough, over)
         inside = None
         for number in sorted(buckets):
-            bucket = buckets[number]
-            after = total.plus(bucket.bytes, bucket.inodes, bucket.names)
+            after = total.plus(*buckets[number])
             if enough(after) or over(after):
                 inside = number
                 break
@@ -118,7 +118,7 @@ def choose(
         if inside is None:
             return Choice(bound=bound, bytes=total.bytes, inodes=total.inodes, names=total.names)
         # Look into the bucket: by memory if it is small, else through finer buckets.
-        shift -= _FINER
+        outer, shift = shift, max(0, shift - _FINER)
 
 
 def _exactly(

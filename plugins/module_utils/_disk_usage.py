@@ -101,7 +101,9 @@ def measure(
             size += allocated
             if len(tree.largest_files) < top or allocated > tree.largest_files[0][0]:
                 _keep(
-                    tree.largest_files, (allocated, f"{path}/{entry.name}", info.st_mtime_ns), top
+                    tree.largest_files,
+                    (allocated, f"{path.rstrip('/')}/{entry.name}", info.st_mtime_ns),
+                    top,
                 )
         sums.append([size, count])
         if tree.files + tree.folders >= max_entries or clock() >= until:

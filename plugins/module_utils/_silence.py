@@ -74,7 +74,7 @@ def matchers_of(options: Sequence[Mapping[str, Any]]) -> tuple[Matcher, ...]:
             hits = matcher.matched
         except re.error as error:
             raise InputError(f"{where}.value: not a regular expression: {error}.") from error
-        if hits == len(_PROBES):
+        if matcher.regex and matcher.equal and hits == len(_PROBES):
             raise InputError(
                 f"{where}: expected a condition, found one that every alert meets ({matcher.name} "
                 f"'{matcher.value}')."

@@ -183,6 +183,17 @@ def test_what_one_policy_takes_no_other_counts(tmp_path: Path) -> None:
     assert (first.plan(None).files, second.plan(None).files) == (1, 1)
 
 
+def test_names_in_two_policies_go_with_the_one_that_sees_both(tmp_path: Path) -> None:
+    inside = write(tmp_path / "logs" / "b.log", days=60)
+    write(tmp_path / "logs" / "c.log", days=40)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.log").hardlink_to(inside)
+    made = workers([policy(tmp_path / "logs"), policy(tmp_path / "other", tmp_path / "logs")])
+    predicted = [files.plan(None) for files in made]
+    assert [freed.files for freed in predicted] == [1, 2]
+    assert [files.execute(OpenFiles()) for files in made] == predicted
+
+
 def test_a_replaced_file_stays(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log")
     [files] = workers([policy(tmp_path)])

@@ -385,3 +385,12 @@ def test_the_real_file_system_answers(tmp_path: Path) -> None:
     space = space_of(str(tmp_path))
     assert space.size > space.available > 0
     assert 0 < space.available_percent < 100
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["/var/lib/postgresql", "/var/lib/mysql", "/var/lib/docker", "/var/lib/koprogo", "/boot"],
+)
+def test_known_places_are_refused_by_default(root: str) -> None:
+    with pytest.raises(InputError, match=root):
+        Places().check(f"{root}/below", option="roots")

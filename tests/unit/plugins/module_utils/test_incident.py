@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record grows, is announced without secrets, and finds a place on a full disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.module_utils import _incident
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
+from ansible_collections.koprogo.observability.plugins.module_utils._incident import Desk, merged
+from ansible_collections.koprogo.observability.plugins.module_utils._io import write_atomic
+from ansible_collections.koprogo.observability.plugins.module_utils._probe import Answer
+
+FIRST = {
+    "alert": "DiskFull",
+    "host": "db1",
+    "severity": "critical",
+    "who": "ada",
+    "evidence": {"disk": {"available_percent": 1.2}},
+    "prediction": {"bytes": 4096},
+    "timeline": [{"time": "2026-11-22T03:04:05Z", "text": "it began"}],
+    "runs": ["run-1"],
+}
+ENTRIES = [
+    {"uid": "a", "id": "run-1", "seq": 1, "action": "disk_reclaim:lossy", "phase": "begin"},
+    {"uid": "b", "id": "run-2", "seq": 2, "action": "other", "phase": "begin"},
+]
+
+
+def record(**news: Any) -> dict[str, Any]:
+    return {**merged({}, {**FIRST, **news}, ENTRIES), "id": "x-1"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(
+        folder=str(tmp_path / "incidents"),
+        memory=str(tmp_path / "ram"),
+        log=str(tmp_path / "log" / "remediation.log"),
+    )
+
+
+def test_the_record_grows_and_forgets_nothing(desk: Desk) -> None:
+    desk.save(record())
+    news = {
+        "outcome": "resolved",
+        "evidence": {"verify": {"held": 60}},
+        "result": {"bytes": 4096},
+        "timeline": [*FIRST["timeline"], {"time": "2026-11-22T03:09:00Z", "text": "it ended"}],
+        "runs": [],
+    }
+    grown = {**merged(desk.load("x-1"), news, []), "id": "x-1"}
+    desk.save(grown)
+    found = desk.load("x-1")
+    assert found == grown
+    assert set(found["evidence"]) == {"disk", "verify"}
+    assert [row["text"] for row in found["timeline"]] == ["it began", "it ended"]
+    assert [row["uid"] for row in found["actions"]] == ["a"]
+    assert (found["alert"], found["outcome"]) == ("DiskFull", "resolved")
+    assert merged(found, news, []) == {key: value for key, value in grown.items() if key != "x"}
+
+
+def test_the_page_shows_prediction_and_result(desk: Desk) -> None:
+    folder = Path(desk.save(record(result={"bytes": 4096}, summary="<b>[x](y)`|")))
+    page = (folder / "record.md").read_text(encoding="utf-8")
+    assert "| bytes | 4096 | 4096 |" in page
+    assert "2026-11-22T03:04:05Z it began" in page
+    assert r"\<b\>\[x\](y)\`\|" in page
+    assert (folder / "record.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_post_mortem_is_drafted_once_for_critical_ones(desk: Desk) -> None:
+    folder = Path(desk.save(record()))
+    draft = folder / "post-mortem.md"
+    draft.write_text("what people wrote", encoding="utf-8")
+    desk.save(record(outcome="resolved"))
+    assert draft.read_text(encoding="utf-8") == "what people wrote"
+    other = {**record(severity="warning"), "id": "x-2"}
+    assert not (Path(desk.save(other)) / "post-mortem.md").exists()
+
+
+def test_one_line_for_the_dashboards(desk: Desk) -> None:
+    assert desk.announce(record(outcome="resolved", summary="a\nb")) == {
+        "log": "written",
+        "slack": "none",
+    }
+    [line] = Path(desk.log).read_text(encoding="utf-8").splitlines()
+    found = json.loads(line)
+    assert (found["job"], found["outcome"]) == ("koprogo-remediation", "resolved")
+    assert found["actions"] == ["disk_reclaim:lossy"]
+
+
+def test_slack_hears_it_and_its_address_is_never_told(desk: Desk) -> None:
+    sent: list[dict[str, Any]] = []
+    secret = "https://hooks.slack.com/services/T0/B0/secret"
+
+    def fetch(url: str, **options: Any) -> Answer:
+        sent.append(json.loads(options["data"]))
+        return Answer(status=0, body="", error=f"cannot reach {url}")
+
+    desk.webhook, desk.fetch = secret, fetch
+    told = desk.announce(record(summary="<!channel> & co"))
+    assert "secret" not in json.dumps(told)
+    assert "&lt;!channel&gt; &amp; co" in sent[0]["text"]
+    desk.fetch = lambda *_a, **_k: Answer(status=200, body="ok")
+    assert desk.announce(record())["slack"] == "sent"
+    desk.fetch = lambda *_a, **_k: Answer(status=404, body="")
+    assert desk.announce(record())["slack"] == "status 404"
+
+
+def test_a_full_disk_keeps_the_record_in_memory(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = write_atomic
+
+    def full(path: str, data: bytes, *, mode: int) -> None:
+        if path.startswith(desk.folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, data, mode=mode)
+
+    monkeypatch.setattr(_incident, "write_atomic", full)
+    assert desk.save(record()).startswith(desk.memory)
+    monkeypatch.undo()
+    assert desk.load("x-1")["alert"] == "DiskFull"
+    assert desk.save({**desk.load("x-1"), "outcome": "resolved"}).startswith(desk.folder)
+    assert list(Path(desk.memory, "x-1").iterdir()) == []
+
+
+def test_a_log_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("", encoding="utf-8")
+    assert desk.announce(record())["log"] != "written"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101])
+def test_an_id_is_a_name(desk: Desk, name: str) -> None:
+    with pytest.raises(InputError, match="id: expected"):
+        desk.load(name)

@@ -33,3 +33,4 @@ def clerks() -> None:
             "f=$(ls -d /etc/postgresql/*/main)/pg_hba.conf; "
             "grep -q clerk $f || sed -i '1i local all clerk trust' $f; systemctl reload postgresql"
         )
+        host.run("runuser -u postgres -- psql -qc 'CREATE ROLE clerk LOGIN'")

@@ -82,6 +82,7 @@ def test_a_unit_that_burns_the_processors_is_slowed_down() -> None:
             resource="cpu",
             action="renice",
             below=0.9,
+            least_share=0.05,
             allow=["burner.service"],
         )
         assert done["outcome"] == "resolved", done

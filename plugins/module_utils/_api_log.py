@@ -16,20 +16,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["Event", "Request", "Shape", "learn_shape", "read_line", "route_of"]
+__all__ = [
+    "Event",
+    "Request",
+    "Shape",
+    "fields_of",
+    "learn_shape",
+    "read_line",
+    "route_field",
+    "route_of",
+]
 
 _TIME = rb"([0-9]{4}-[0-9T:.-]{15,25}Z)"
 # Three significant digits, as many as the histogram has; the rest of the number is passed over.
 _DURATION = rb"(0\.[0-9]{1,3}|[0-9]\.[0-9]{1,2}|[0-9]{2}\.[0-9]|[0-9]++)[0-9.]*+"
-_STATUS = rb"([1-5][0-9]{2})"
+_STATUS = rb"[1-5][0-9]{2}"
 _STRING = rb'"[^"\\\n]*+"'
-_TEXT = rb'"([^"\\\n]++)"'
+_TEXT = rb'"[^"\\\n]++"'
+_FIELD = re.compile(rb'"(method|route|status)": ?(?:"([^"]*)"|([0-9]{3}))')
 _NUMBER = rb"-?[0-9.]++"
 _IDENTIFIER = re.compile(
     r"[0-9]+|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{16,}"
@@ -61,10 +71,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How one encoder writes a request; ``order`` names the pattern's groups."""
+    """How one encoder writes a request.
+
+    ``order`` says what the pattern's groups are: timestamp, duration_ms, path, or other fields with
+    their names; ``status`` is what stands before a status.
+    """
 
     pattern: re.Pattern[bytes]
     order: tuple[str, ...]
+    status: bytes
 
 
 @lru_cache(maxsize=16384)
@@ -109,37 +124,41 @@ def learn_shape(line: bytes) -> Shape | None:
     except (ValueError, RecursionError):
         return None
     names = [name for name, _value in pairs] if isinstance(pairs, list) else []
-    wanted = {
-        "timestamp",
-        "method",
-        "status",
-        "duration_ms",
-        "route" if "route" in names else "path",
-    }
+    route = "route" if "route" in names else "path"
+    wanted = {"timestamp", "method", "status", "duration_ms", route}
     if not wanted <= set(names) or len(names) != len(set(names)):
         return None
     comma, colon = (rb", ", rb": ") if b'": ' in line else (rb",", rb":")
     parts: list[bytes] = []
     order: list[str] = []
-    for name, value in pairs:
+    for name, value in pairs[: 1 + max(names.index(name) for name in wanted)]:
+        key = re.escape(json.dumps(name).encode()) + colon
         if not (piece := _piece(name, value, wanted)):
             return None
-        parts.append(re.escape(json.dumps(name).encode()) + colon + piece)
-        if name in wanted:
+        if name in ("timestamp", "duration_ms"):
+            parts.append(key + piece)
             order.append(name)
-        if len(order) == len(wanted):
-            break
+        elif name not in wanted:
+            parts.append(key + piece)
+        elif name != "path" and order[-1:] == ["fields"] and parts[-1].endswith(b")"):
+            # Neighbours are one group: a group fewer, a text fewer for each line.
+            parts[-1] = parts[-1][:-1] + comma + key + piece + b")"
+        else:
+            parts.append(b"(" + key + piece + b")")
+            order.append("path" if name == "path" else "fields")
     # What doesn't fit is one empty row: rows and lines stay in step.
     pattern = rb"(?:\{" + comma.join(parts) + rb"[,}][^\n]*+|[^\n]*+)\n"
-    return Shape(pattern=re.compile(pattern), order=tuple(order))
+    quote = b'"' if isinstance(dict(pairs)["status"], str) else b""
+    return Shape(
+        pattern=re.compile(pattern), order=tuple(order), status=b'"status"' + colon + quote
+    )
 
 
-def _piece(name: str, value: object, wanted: Sequence[str] | set[str]) -> bytes:
+def _piece(name: str, value: object, wanted: Container[str]) -> bytes:
     """Return the pattern of one field's value, empty for a value that has parts of its own."""
     special = {"timestamp": _TIME, "status": _STATUS, "duration_ms": _DURATION}
     if name in special and name in wanted:
-        quoted = isinstance(value, str)
-        return b'"' + special[name] + b'"' if quoted else special[name]
+        return b'"' + special[name] + b'"' if isinstance(value, str) else special[name]
     if isinstance(value, str):
         return _TEXT if name in wanted else _STRING
     if isinstance(value, bool) or value is None:
@@ -147,6 +166,25 @@ def _piece(name: str, value: object, wanted: Sequence[str] | set[str]) -> bytes:
     if isinstance(value, int | float):
         return _NUMBER
     return b""
+
+
+def route_field(path_field: bytes) -> bytes:
+    """Turn C("path":"/users/17") into C("route":"/users/{id}")."""
+    path = path_field.split(b'"', 4)[3].decode("utf-8", "replace")
+    return b'"route":"' + route_of(path).encode() + b'"'
+
+
+@lru_cache(maxsize=4096)
+def fields_of(text: bytes) -> tuple[str, str, int]:
+    """Return method, route and status of the groups' texts of one line, put together."""
+    found = {
+        name: value for name, quoted, bare in _FIELD.findall(text) for value in (quoted or bare,)
+    }
+    return (
+        found[b"method"].decode("utf-8", "replace"),
+        found[b"route"].decode("utf-8", "replace"),
+        int(found[b"status"]),
+    )
 
 
 def _utc(text: str) -> str:

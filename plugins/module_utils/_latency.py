@@ -11,18 +11,21 @@ import heapq
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import add
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._api_log import (
     Event,
     Request,
     Shape,
+    fields_of,
     learn_shape,
     read_line,
-    route_of,
+    route_field,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._histogram import Histogram
@@ -114,9 +117,9 @@ class ApiLog:
         self._since, self._until = window.since.encode(), window.until.encode()
         self._wanted = slowest
         # The class of a status is its first digit.
-        self._failing = str(failing_from)[:1].encode()
+        self._failing = (b"5",) if failing_from >= 500 else (b"4", b"5")
         self._shapes: list[Shape] = []
-        self._pending: Counter[Row] = Counter()
+        self._pending: Counter[bytes] = Counter()
         self._routes: dict[tuple[str, str], _Route] = {}
         self._failures: dict[tuple[str, str, int], _Failure] = {}
         self._slowest: list[tuple[float, int, Request]] = []
@@ -169,33 +172,42 @@ class ApiLog:
         else:
             self.requests += 1
             self._count(found.method, found.route, found.status, found.duration, 1)
-            if str(found.status).encode()[:1] >= self._failing:
+            if str(found.status)[:1].encode() in self._failing:
                 self._fail(found.method, found.route, found.status, found.at)
             self._offer(found)
 
     def _rows(self, shape: Shape, rows: list[Row], found: list[Row], data: bytes) -> None:
-        columns = dict(zip(shape.order, found, strict=True))
-        times = columns["timestamp"]
-        if min(times) < self._since or max(times) > self._until:
-            since, until, place = self._since, self._until, shape.order.index("timestamp")
+        place = shape.order.index("timestamp")
+        if min(found[place]) < self._since or max(found[place]) > self._until:
+            since, until = self._since, self._until
             inside = [row for row in rows if since <= row[place] <= until]
             self.outside += len(rows) - len(inside)
             if not inside:
                 return
-            columns = dict(zip(shape.order, zip(*inside, strict=True), strict=True))
-            times = columns["timestamp"]
+            found = list(zip(*inside, strict=True))
+        times, durations = found[place], found[shape.order.index("duration_ms")]
         self.requests += len(times)
-        routes = columns.get("route") or tuple(map(_route_bytes, columns["path"]))
-        methods, statuses, durations = columns["method"], columns["status"], columns["duration_ms"]
-        self._pending.update(zip(methods, routes, statuses, durations, strict=True))
+        # One text for each line is what counts fastest; it is taken apart once for each distinct one.
+        columns: list[Iterable[bytes]] = [
+            map(route_field, column) if kind == "path" else column
+            for kind, column in zip(shape.order, found, strict=True)
+            if kind in ("path", "fields")
+        ]
+        texts = tuple(reduce(_joined, columns))
+        self._pending.update(map(add, durations, texts))
         if len(self._pending) > _DISTINCT:
             self._settle()
-        failing = self._failing
-        if failed := [index for index, status in enumerate(statuses) if status >= failing]:
+        tokens = [shape.status + digit for digit in self._failing]
+        if any(token in data for token in tokens):
             # By minute: an incident may fail a million times.
-            minutes = Counter((methods[i], routes[i], statuses[i], times[i][:16]) for i in failed)
-            for (method, route, status, minute), count in minutes.items():
-                self._fail(method.decode(), route.decode(), int(status), minute.decode(), count)
+            minutes = Counter(
+                (text, at[:16])
+                for token in tokens
+                for text, at in zip(texts, times, strict=True)
+                if token in text
+            )
+            for (text, minute), count in minutes.items():
+                self._fail(*fields_of(text), minute.decode(), count)
         if self._wanted and max(map(float, durations)) >= self._threshold():
             self._slow(shape, data)
 
@@ -227,14 +239,10 @@ class ApiLog:
 
     def _settle(self) -> None:
         """Move what was counted by text into the routes' histograms."""
-        for (method, route, status, duration), times in self._pending.items():
-            self._count(
-                method.decode("utf-8", "replace"),
-                route.decode("utf-8", "replace"),
-                int(status),
-                float(duration),
-                times,
-            )
+        for key, times in self._pending.items():
+            # The fields begin with the quote of a name, behind the duration.
+            duration, quote, fields = key.partition(b'"')
+            self._count(*fields_of(quote + fields), float(duration), times)
         self._pending.clear()
 
     def _count(self, method: str, route: str, status: int, duration: float, times: int) -> None:
@@ -359,8 +367,8 @@ def read_log(
     }
 
 
-def _route_bytes(path: bytes) -> bytes:
-    return route_of(path.decode("utf-8", "replace")).encode()
+def _joined(left: Iterable[bytes], right: Iterable[bytes]) -> Iterable[bytes]:
+    return map(add, left, right)
 
 
 def _sample(request: Request) -> dict[str, Any]:

@@ -95,10 +95,12 @@ SELECT coalesce(json_agg(t), '[]') FROM (
 # Expected size: a row's header of 24 bytes with alignment, its pointer of 4, the mean width of its
 # columns, on pages of which 24 bytes are the header; as in PostgreSQL's manual, chapter "Database
 # Page Layout". Only tables that ANALYZE has seen; TOAST is left out on both sides.
+# The size is that of ANALYZE too: to ask for the present one would wait for a table's exclusive lock.
 _TABLES = """
 WITH t AS (
   SELECT c.oid, n.nspname || '.' || c.relname AS name, c.reltuples, c.relpages,
-    pg_relation_size(c.oid) AS bytes, current_setting('block_size')::numeric AS page,
+    c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+    current_setting('block_size')::numeric AS page,
     coalesce((SELECT option_value::numeric FROM pg_options_to_table(c.reloptions)
       WHERE option_name = 'fillfactor'), 100) AS filled,
     (SELECT sum((1 - null_frac) * avg_width) FROM pg_stats p

@@ -1,0 +1,92 @@
+"""What all remediations share, and a unit that burns the processors."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.integration.remedy import (
+    BOXES,
+    RECORDS,
+    host_of,
+    ledger,
+    remediate,
+    task,
+)
+
+testinfra_hosts = ["ansible://database"]
+
+EIGHT = (
+    "api_down",
+    "database_down",
+    "disk_full",
+    "high_error_rate",
+    "memory_exhaustion",
+    "slow_api",
+    "high_cpu",
+    "database_connections_high",
+)
+
+
+@pytest.mark.parametrize("alert", EIGHT)
+def test_a_check_run_tells_and_changes_nothing(alert: str) -> None:
+    outcome = remediate(alert, "--check", box=BOXES[1])
+    assert outcome.rc == 0, outcome.text
+    assert re.search(r"remedy-box13: (predicted|refused)\. ", outcome.text), outcome.text
+    assert ledger(BOXES[1]) == []
+    assert not host_of(BOXES[1]).file(f"{RECORDS}/{alert}").exists
+
+
+def test_an_incident_keeps_evidence_prediction_and_result() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    host.check_output("systemctl stop koprogo-api")
+    outcome = remediate("api_down", box=box, remediation_run_by="ada")
+    assert outcome.rc == 0, outcome.text
+    folder = host.check_output(f"ls -dt {RECORDS}/ApiDown-{box}-* | head -1")
+    record = json.loads(host.file(f"{folder}/record.json").content_string)
+    assert record["outcome"] == "resolved"
+    assert record["run_by"] == "ada"
+    assert "prediction" in record["evidence"]
+    assert record["prediction"] == {"restarts": 1}
+    assert [(e["phase"], e.get("outcome")) for e in ledger(box)] == [
+        ("begin", None),
+        ("end", "resolved"),
+        ("verdict", "resolved"),
+    ]
+
+
+def test_a_unit_that_burns_the_processors_is_slowed_down() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    host.check_output(
+        "systemd-run --unit=burner --collect sh -c 'while :; do :; done & while :; do :; done & wait'"
+    )
+    try:
+        refused = task(
+            box,
+            "process_relief",
+            resource="cpu",
+            action="renice",
+            below=0.9,
+            least_share=0.05,
+            allow=["x.service"],
+        )
+        assert refused["code"] == "not_allowed", refused
+        assert refused["offender"] == "burner.service"
+        done = task(
+            box,
+            "process_relief",
+            resource="cpu",
+            action="renice",
+            below=0.9,
+            least_share=0.05,
+            allow=["burner.service"],
+        )
+        assert done["outcome"] == "resolved", done
+        pids = host.check_output("systemctl show -P MainPID burner")
+        assert host.check_output(f"ps -o ni= -p {pids}").strip() == "10"
+    finally:
+        host.check_output("systemctl stop burner")

@@ -1,0 +1,146 @@
+"""Break the remediation scenario's hosts, and remedy them as the one on call does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import testinfra
+
+from tests.integration.ask import wait_for
+from tests.integration.play import ROOT, Outcome, run_playbook
+
+__all__ = [
+    "BOXES",
+    "FLOOD",
+    "HEALTH",
+    "LEDGER",
+    "RECORDS",
+    "host_of",
+    "ledger",
+    "psql",
+    "remediate",
+    "session",
+    "task",
+]
+
+BOXES = ("remedy-box12", "remedy-box13")
+RECORDS = "/var/lib/koprogo/remediation/incidents"
+LEDGER = "/var/lib/koprogo/remediation/ledger.jsonl"
+HEALTH = "http://127.0.0.1:8080/health"
+
+# Opens connections and a transaction in each, says how many there were, and holds them.
+FLOOD = """
+import socket, struct, sys, time
+def message(kind, body):
+    return kind + struct.pack("!I", len(body) + 4) + body
+held = []
+for _ in range(int(sys.argv[1])):
+    one = socket.socket(socket.AF_UNIX)
+    try:
+        one.connect("/var/run/postgresql/.s.PGSQL.5432")
+        words = b"user\\0clerk\\0database\\0koprogo_db\\0application_name\\0flood\\0\\0"
+        one.sendall(message(b"", struct.pack("!I", 196608) + words))
+        if one.recv(1) == b"R":
+            one.sendall(message(b"Q", b"BEGIN\\0"))
+            held.append(one)
+    except OSError:  # no slot is left
+        break
+print(len(held), flush=True)
+time.sleep(120)
+"""
+
+
+def remediate(alert: str, *arguments: str, box: str = "", **variables: object) -> Outcome:
+    """A remediation's playbook as the one on call types it."""
+    limit = ["-l", box] if box else []
+    playbook = f"playbooks/remediate/{alert}.yml"
+    return run_playbook(playbook, *limit, "-e", json.dumps(variables), *arguments)
+
+
+def task(box: str, module: str, *, check: bool = False, **options: object) -> dict[str, Any]:
+    """The result of one module on one host, a failure too."""
+    play = {
+        "hosts": box,
+        "gather_facts": False,
+        "tasks": [
+            {
+                "name": "It",
+                "ignore_errors": True,
+                f"koprogo.observability.{module}": options,
+            }
+        ],
+    }
+    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "task.json"
+    path.write_text(json.dumps([play]))
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    done = subprocess.run(
+        [
+            program,
+            "-i",
+            os.environ["MOLECULE_INVENTORY_FILE"],
+            str(path),
+            *(["--check"] if check else []),
+        ],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    begin = done.stdout.find("{")
+    assert begin >= 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout[begin:])["plays"][0]["tasks"][0]["hosts"][box]
+    assert "Traceback" not in str(result), result
+    return result
+
+
+def host_of(box: str) -> Any:
+    return testinfra.get_host(f"docker://{box}")
+
+
+def psql(host: Any, query: str) -> str:
+    return str(
+        host.check_output("runuser -u postgres -- psql -Atq -d koprogo_db -c %s", query)
+    ).strip()
+
+
+@contextlib.contextmanager
+def session(
+    box: str, sql: str, *, name: str, user: str = "clerk", hold: int = 300
+) -> Iterator[None]:
+    """A client that sends SQL and then keeps its connection open for a while."""
+    host = host_of(box)
+    client = f"psql -q -h /var/run/postgresql -U {user} -d koprogo_db"
+    command = f'( echo "{sql}"; sleep {hold} ) | PGAPPNAME={name} {client}'
+    connected = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"  # noqa: S608
+    process = subprocess.Popen(
+        ["docker", "exec", "-u", "postgres", box, "sh", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(lambda: psql(host, connected) != "0", seconds=15, what=f"the session {name}")
+        time.sleep(1.2)
+        yield
+    finally:
+        process.kill()
+        host.run(f"pkill -f 'sleep {hold}'")
+
+
+def ledger(box: str) -> list[dict[str, Any]]:
+    text = host_of(box).run(f"cat {LEDGER}").stdout
+    return [json.loads(line) for line in text.splitlines()]

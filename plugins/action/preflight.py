@@ -20,6 +20,12 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._options imp
     missing_errors,
     option_errors,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
+    host_needs,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
+    variable_errors as protection_errors,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
     components_of,
     inventory_errors,
@@ -49,6 +55,8 @@ class ActionModule(ActionBase):
         errors += option_errors(component.name, variables) + missing_errors(component, variables)
         if component.name == "alertmanager" and not errors:
             errors = alertmanager_errors(variables)
+        if not errors:
+            errors = protection_errors(component.name, variables)
         return errors
 
     @staticmethod
@@ -74,9 +82,13 @@ class ActionModule(ActionBase):
         components = components_of(host, groups, hostvars)
         for component in components:
             errors += self._option_errors(component, task_vars)
+        needs = host_needs(
+            [c.name for c in components], hostvars[host], task_vars.get("group_names", [])
+        )
         module_args = {
             "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
             "postgresql": host in groups.get("database", []),
+            **needs,
         }
         observed = self._execute_module(
             module_name="koprogo.observability.preflight",

@@ -62,7 +62,7 @@ ATTACKS = {
         "/files/..%2f..%2f..%2fetc%2fpasswd",
         "/files/%2e%2e/%2e%2e/%2e%2e/var/log",
         "/files/%252e%252e%252f%252e%252e%252fetc",
-        "/files?name=..\\\\..\\\\windows\\\\win.ini",
+        "/files?name=..\\..\\windows\\win.ini",
         "/files?name=/etc/passwd",
     ],
 }
@@ -138,7 +138,7 @@ def test_attacks_are_seen(box: Victim) -> None:
             ("198.51.100.200", [raw("POST", "/body/3", "id=1' union select secret from users")]),
         ],
     )
-    expected = {path.replace("\\\\", "\\"): kind for kind, path in CASES}
+    expected = {path: kind for kind, path in CASES}
     expected |= {"/body/1": "sqli", "/body/2": "xss", "/body/3": "sqli"}
 
     def missing() -> dict[str, str]:
@@ -236,5 +236,5 @@ def test_a_changed_rule_is_loaded_without_a_restart(box: Victim) -> None:
 
 
 def test_memory_is_bounded(box: Victim) -> None:
-    used = int(box.sh("systemctl show -p MemoryCurrent --value suricata").strip() or 0)
-    assert 0 < used < 200 * 2**20
+    text = box.sh("cat /proc/$(cat /run/suricata.pid)/status")
+    assert int(text.partition("VmRSS:")[2].split()[0]) < 200 * 1024

@@ -195,6 +195,36 @@ def test_bad_input_changes_nothing(variables: dict[str, object], expected: str) 
     assert [box.sh("readlink /etc/koprogo/fail2ban") for box in boxes] == before
 
 
+def test_preflight_says_what_is_wrong() -> None:
+    boxes = [Victim(name) for name in ("detect-box12", "detect-box13")]
+    taken = "import socket,time;s=socket.create_server(('127.0.0.1',8055));time.sleep(60)"
+    for box in boxes:
+        box.sh(f"systemd-run -q --unit taken python3 -c {shlex.quote(taken)}")
+    variables = {
+        "fail2ban_allowlist": ["198.51.100.300"],
+        "fail2ban_api_log": "/var/log/koprogo/none.log",
+        "suricata_interfaces": ["eth7"],
+        "suricata_home_net": ["10.0.0.0/33"],
+        "crowdsec_api_port": 8055,
+        "crowdsec_ban_duration": "long",
+    }
+    playbook = str(ROOT / "molecule/detection/preflight.yml")
+    outcome = run_playbook(playbook, "-e", json.dumps(variables))
+    for box in boxes:
+        box.sh("systemctl stop taken")
+    assert outcome.rc != 0
+    for sentence in (
+        "Nothing was changed.",
+        "fail2ban_allowlist: expected an address or a network",
+        "fail2ban_api_log: expected a log to watch, found no file /var/log/koprogo/none.log",
+        "suricata_interfaces: expected an interface of this host",
+        "suricata_home_net: expected an address or a network",
+        "port 8055: expected it free for crowdsec.service",
+        "crowdsec_ban_duration: expected a duration",
+    ):
+        assert sentence in outcome.text, outcome.text
+
+
 def test_hardened(box: Victim) -> None:
     text = box.sh("systemd-analyze security fail2ban --no-pager")
     assert float(text.split("service: ")[1].split()[0]) <= 2.0

@@ -33,6 +33,12 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._options imp
     missing_errors,
     option_errors,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
+    host_needs,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
+    variable_errors as protection_errors,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
     components_of,
     inventory_errors,
@@ -89,6 +95,8 @@ class ActionModule(ActionBase):
         warnings: list[str] = []
         if component.name == "alertmanager" and not errors:
             warnings = alertmanager_warnings(variables)
+        if not errors:
+            errors = protection_errors(component.name, variables)
         return errors, warnings
 
     def _alert_errors(self, task_vars: Mapping[str, Any], components: list[str]) -> list[str]:
@@ -132,9 +140,13 @@ class ActionModule(ActionBase):
             errors += found
             warnings += undone
         errors += self._alert_errors(task_vars, [c.name for c in components])
+        needs = host_needs(
+            [c.name for c in components], hostvars[host], task_vars.get("group_names", [])
+        )
         module_args = {
             "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
             "postgresql": host in groups.get("database", []),
+            **needs,
         }
         observed = self._execute_module(
             module_name="koprogo.observability.preflight",

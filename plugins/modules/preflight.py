@@ -29,6 +29,25 @@ options:
       - Set by the action plugin from the inventory when absent.
     type: bool
     default: false
+  extra_ports:
+    description: Further TCP ports of systemd units, judged like O(ports). Set by the action plugin.
+    type: dict
+    default: {}
+  interfaces:
+    description: Network interfaces that must exist. Set by the action plugin.
+    type: list
+    elements: str
+    default: []
+  logs:
+    description: Logs that must exist, by the option that names them. Set by the action plugin.
+    type: dict
+    default: {}
+  control_node:
+    description:
+      - Whether the address of the control node must be known from the connection.
+      - Set by the action plugin.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - koprogo.observability.attributes.info
   - koprogo.observability.attributes.action
@@ -61,6 +80,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.koprogo.observability.plugins.module_utils._control_node import (
+    client_address,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
@@ -90,21 +112,59 @@ def postgresql_errors() -> list[str]:
     ]
 
 
+def interface_errors(names: list[str]) -> list[str]:
+    """Interfaces that this host doesn't have, with those that it has."""
+    there = sorted(path.name for path in Path("/sys/class/net").iterdir())
+    return [
+        f"suricata_interfaces: expected an interface of this host ({', '.join(there)}), found '{name}'"
+        for name in names
+        if name not in there
+    ]
+
+
+def log_errors(logs: dict[str, str]) -> list[str]:
+    """Logs that a jail is to read and that aren't there: fail2ban would not start."""
+    return [
+        f"{option}: expected a log to watch, found no file {path}"
+        for option, path in logs.items()
+        if not Path(path).is_file()
+    ]
+
+
+def control_node_errors() -> list[str]:
+    """A sentence where nobody could say whom a ban must never hit."""
+    if client_address():
+        return []
+    return [
+        "koprogo_control_addresses: expected the address that this host sees the control node under, "
+        "found none in the connection; without it a ban could lock you out"
+    ]
+
+
 def main() -> None:
     """Module entry point."""
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "dict", "default": {}},
             "postgresql": {"type": "bool", "default": False},
+            "extra_ports": {"type": "dict", "default": {}},
+            "interfaces": {"type": "list", "elements": "str", "default": []},
+            "logs": {"type": "dict", "default": {}},
+            "control_node": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     try:
-        errors = port_errors(module.params["ports"], Systemd(Runner()), SocketTable())
+        systemd, table = Systemd(Runner()), SocketTable()
+        errors = port_errors(module.params["ports"], systemd, table)
+        errors += port_errors(module.params["extra_ports"], systemd, table)
     except KoprogoError as error:
         module.fail_json(**error.as_result())
     if module.params["postgresql"]:
         errors += postgresql_errors()
+    errors += interface_errors(module.params["interfaces"]) + log_errors(module.params["logs"])
+    if module.params["control_node"]:
+        errors += control_node_errors()
     module.exit_json(changed=False, errors=errors)
 
 

@@ -49,7 +49,9 @@ class Component:
     job: its scrape job, empty for a component without metrics.
     between_hosts: needed only where there is more than one host.
     needs: options without which it can't run.
-    vendor_repository: its package isn't in Debian, so the common package transaction leaves it out.
+    vendor_repository: its package can't be installed with the others' (it isn't in Debian's main release, or
+        something must be there first), so the common package transaction leaves it out.
+    only_if: the variable that must be true on a host for it to run there; empty means none.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Component:
     between_hosts: bool = False
     vendor_repository: bool = False
     needs: tuple[str, ...] = ()
+    only_if: str = ""
 
 
 CATALOGUE: tuple[Component, ...] = (
@@ -113,6 +116,22 @@ CATALOGUE: tuple[Component, ...] = (
         vendor_repository=True,
         needs=("admin_password",),
     ),
+    Component(
+        name="suricata",
+        unit="suricata.service",
+        groups=("sensors",),
+        vendor_repository=True,
+        only_if="koprogo_protect",
+    ),
+    Component(
+        name="crowdsec",
+        unit="crowdsec.service",
+        job="crowdsec",
+        # Its own configuration must be there before its package is.
+        vendor_repository=True,
+        only_if="koprogo_protect",
+    ),
+    Component(name="fail2ban", unit="fail2ban.service", only_if="koprogo_protect"),
 )
 
 #: Roles without a daemon of their own that build the doors between hosts.

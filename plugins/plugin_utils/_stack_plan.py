@@ -59,7 +59,7 @@ def host_plan(
     units: list[dict[str, Any]] = [
         {
             "unit": component.unit,
-            "port": port_of(component, host, hostvars),
+            **({"port": port} if (port := port_of(component, host, hostvars)) else {}),
             "doors": _doors(component, host, groups, hostvars),
             "max_exposure": max_exposure,
         }

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     API_PORT,
     CATALOGUE,
@@ -62,6 +64,8 @@ def _runs(component: Component, host: str, groups: Groups, hostvars: HostVars) -
         return False
     if component.name in (variables.get("koprogo_omit") or []):
         return False
+    if component.only_if and not boolean(variables.get(component.only_if) or False, strict=False):
+        return False
     if setting(variables, component.name, "state") == "absent":
         return False
     return not component.groups or any(host in _members(groups, g) for g in component.groups)
@@ -92,8 +96,8 @@ def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
 
 
 def port_of(component: Component, host: str, hostvars: HostVars) -> int:
-    """The port a component listens on: its C(<name>_port) on that host."""
-    return int(setting(hostvars[host], component.name, "port"))
+    """The port a component listens on: its C(<name>_port) on that host, 0 for one that listens nowhere."""
+    return int(setting(hostvars[host], component.name, "port") or 0)
 
 
 def ports_of(host: str, groups: Groups, hostvars: HostVars) -> list[tuple[Component, int]]:
@@ -118,6 +122,17 @@ def _endpoints(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, 
         for c in components_of(host, groups, hostvars)
         if c.job and c.name != "metrics_gateway"
     ]
+    if any(e["job"] == "crowdsec" for e in endpoints):
+        # The role's second daemon.
+        endpoints.append(
+            {
+                "job": "crowdsec-bouncer",
+                "module": "crowdsec_bouncer",
+                "port": int(setting(hostvars[host], "crowdsec", "bouncer_port")),
+                "path": "/metrics",
+                "params": {},
+            }
+        )
     if host in _members(groups, "api"):
         api_port = int(hostvars[host].get("koprogo_api_port", API_PORT))
         endpoints.append(

@@ -177,3 +177,26 @@ def test_a_port_that_is_no_number_is_left_to_the_options_check() -> None:
     variables = hostvars(SINGLE, box={"prometheus_port": "web"})
     assert topology.inventory_errors(SINGLE, variables) == []
     assert "prometheus" not in {c.name for c, _port in topology.ports_of("box", SINGLE, variables)}
+
+
+@pytest.mark.parametrize(
+    ("protect", "expected"),
+    [(None, set()), (False, set()), ("no", set()), (True, {"fail2ban", "crowdsec"})],
+)
+def test_what_bans_runs_only_where_it_is_asked(protect: Any, expected: set[str]) -> None:
+    asked = {} if protect is None else {"koprogo_protect": protect}
+    variables = hostvars(FLEET, api1=asked)
+    names = {c.name for c in topology.components_of("api1", FLEET, variables)}
+    assert names & {"fail2ban", "crowdsec", "suricata"} == expected
+    modules = topology.gateway_modules("api1", FLEET, variables)
+    assert ("crowdsec_bouncer" in modules) == bool(expected)
+
+
+def test_the_sensor_runs_in_its_group() -> None:
+    groups = {**FLEET, "sensors": ["db1"]}
+    variables = hostvars(groups, db1={"koprogo_protect": True, "koprogo_omit": ["crowdsec"]})
+    names = {c.name for c in topology.components_of("db1", groups, variables)}
+    assert {"suricata", "fail2ban"} <= names
+    assert "crowdsec" not in names
+    assert "suricata" not in topology.packages_of("db1", groups, variables)
+    assert "fail2ban" in topology.packages_of("db1", groups, variables)

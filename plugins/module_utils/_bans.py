@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, KoproGo contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to the collection: may change without notice.
+
+"""Bans of one host, whoever made them: CrowdSec's decisions, fail2ban's jails, and what nftables drops."""
+
+from __future__ import annotations
+
+import ast
+import ipaddress
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.module_utils import _io
+from ansible_collections.koprogo.observability.plugins.module_utils._control_node import (
+    client_address,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    ConflictError,
+    InputError,
+    ServiceError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+
+__all__ = ["ALLOWLISTS", "Bans", "parsed_address", "parsed_duration"]
+
+#: What the roles write: addresses and networks that are never banned, one a line.
+ALLOWLISTS = ("/etc/koprogo/fail2ban/allowlist", "/etc/koprogo/crowdsec/allowlist")
+#: The tables that drop who is banned.
+_TABLES = {("inet", "koprogo_fail2ban"), ("ip", "crowdsec"), ("ip6", "crowdsec6")}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SECONDS = (86_400, 3_600, 60, 1)
+
+Row = dict[str, Any]
+
+
+def parsed_address(text: str) -> str:
+    """A single address in its shortest form; InputError for anything else."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError as error:
+        raise InputError(
+            f"address: expected one IPv4 or IPv6 address, found '{text}' ({error})."
+        ) from error
+
+
+def parsed_duration(text: str) -> int:
+    """Seconds in a duration such as 90m or 1d12h."""
+    match = _DURATION.fullmatch(text)
+    seconds = sum(
+        int(part) * unit
+        for part, unit in zip(match.groups() if match else (), _SECONDS, strict=False)
+        if part
+    )
+    if not seconds:
+        raise InputError(f"duration: expected a duration such as 90m, 4h or 1d, found '{text}'.")
+    return seconds
+
+
+class Bans:
+    """The host's bans. Times are in seconds."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        allowlists: Iterable[str] = ALLOWLISTS,
+        sleep: Callable[[float], None] = time.sleep,
+        client: Callable[[], str] = client_address,
+    ) -> None:
+        """Nothing is asked yet; the other arguments exist for tests."""
+        self._runner = runner
+        self._allowlists = tuple(allowlists)
+        self._sleep = sleep
+        self._client = client
+
+    # Reading
+
+    def rows(self) -> list[Row]:
+        """Every ban, one row each: address, source, jail or scenario, reason, remaining time."""
+        return self._decisions() + self._jailed()
+
+    def of(self, address: str) -> list[Row]:
+        """The bans of one address."""
+        return [row for row in self.rows() if row["address"] == address]
+
+    def _decisions(self) -> list[Row]:
+        result = self._runner.run(["cscli", "decisions", "list", "-o", "json"], timeout=30)
+        if not result.ok:
+            return []
+        return [
+            {
+                "address": decision["value"],
+                "source": "crowdsec",
+                "reason": decision.get("scenario", ""),
+                "origin": decision.get("origin", ""),
+                "remaining": decision.get("duration", ""),
+            }
+            for alert in json.loads(result.stdout or "null") or []
+            for decision in alert.get("decisions") or []
+            if decision.get("type") == "ban" and not decision.get("simulated")
+        ]
+
+    def _jailed(self) -> list[Row]:
+        result = self._runner.run(["fail2ban-client", "banned"], timeout=30)
+        if not result.ok:
+            return []
+        return [
+            {
+                "address": str(address),
+                "source": "fail2ban",
+                "reason": f"fail2ban {jail}",
+                "origin": jail,
+                "remaining": "",
+            }
+            for entry in ast.literal_eval(result.stdout.strip() or "[]")
+            for jail, addresses in entry.items()
+            for address in addresses
+        ]
+
+    def dropped(self, address: str) -> bool:
+        """Whether nftables drops what comes from an address."""
+        listing = self._runner.run(["nft", "-j", "list", "sets"], timeout=30)
+        if not listing.ok:
+            return False
+        for entry in json.loads(listing.stdout or "{}").get("nftables", []):
+            found = entry.get("set", {})
+            if (found.get("family"), found.get("table")) in _TABLES and address in _elements(found):
+                return True
+        return False
+
+    # Guarding
+
+    def refuse_if_allowed(self, address: str) -> None:
+        """ConflictError for an address that must never be banned."""
+        if address == self._client():
+            raise ConflictError(
+                f"{address} is the address that this host sees the control node under. Nothing was changed: "
+                "a ban would lock you out.",
+                address=address,
+            )
+        wanted = ipaddress.ip_address(address)
+        if wanted.is_loopback or wanted.is_unspecified or wanted.is_multicast:
+            raise ConflictError(
+                f"{address} is no address that anybody attacks from.", address=address
+            )
+        for path in self._allowlists:
+            for line in (_io.read_text(path) or "").split():
+                network = ipaddress.ip_network(line, strict=False)
+                if wanted.version == network.version and wanted in network:
+                    raise ConflictError(
+                        f"{address} is on the allow-list ({line} in {path}). Nothing was changed; take it "
+                        "from koprogo_allowlist first if it really attacks.",
+                        address=address,
+                        entry=line,
+                    )
+
+    # Acting
+
+    def ban(self, address: str, *, seconds: int, reason: str) -> str:
+        """Ban an address; return who enforces it. CrowdSec keeps reason and time, so it comes first."""
+        options = ("--ip", address, "--type", "ban", "--duration", f"{seconds}s")
+        added = self._runner.run(
+            ["cscli", "decisions", "add", *options, "--reason", reason], timeout=30
+        )
+        owner = "crowdsec"
+        if not added.ok:
+            self._runner.run(
+                ["fail2ban-client", "set", self._jail(added.output), "banip", address],
+                timeout=30,
+                check=True,
+            )
+            owner = "fail2ban"
+        self._await(address, dropped=True)
+        return owner
+
+    def unban(self, address: str) -> None:
+        """Give an address access again, whoever banned it."""
+        sources = {row["source"] for row in self.of(address)}
+        if "fail2ban" in sources:
+            self._runner.run(["fail2ban-client", "unban", address], timeout=30, check=True)
+        if "crowdsec" in sources:
+            self._runner.run(
+                ["cscli", "decisions", "delete", "--ip", address], timeout=30, check=True
+            )
+        self._await(address, dropped=False)
+
+    def _jail(self, why_not_crowdsec: str) -> str:
+        result = self._runner.run(["fail2ban-client", "status"], timeout=30)
+        names = re.findall(r"[\w-]+", result.stdout.partition("Jail list:")[2])
+        if not result.ok or not names:
+            raise ServiceError(
+                "Nobody can ban here: expected CrowdSec or fail2ban to answer, found neither "
+                f"({why_not_crowdsec[-200:] or 'no cscli'}).",
+            )
+        return "sshd" if "sshd" in names else names[0]
+
+    def _await(self, address: str, *, dropped: bool, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.dropped(address) != dropped:
+            if time.monotonic() > deadline:
+                wanted = "dropped" if dropped else "let in again"
+                raise ServiceError(
+                    f"{address}: expected its packets to be {wanted} within {seconds:g} s, but nftables says "
+                    "otherwise. Is the bouncer running?",
+                    address=address,
+                )
+            self._sleep(0.5)
+
+
+def _elements(found: Row) -> set[str]:
+    return {
+        str(element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element)
+        for element in found.get("elem", [])
+    }

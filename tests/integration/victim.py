@@ -1,0 +1,77 @@
+"""A host with an attacker behind a cable, in a network namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.sample_api.koprogo_api.logline import request_line
+from tests.integration.boxes import Box, docker
+
+__all__ = ["API_LOG", "ATTACKER", "Victim"]
+
+ATTACKER = "198.51.100.66"
+API_LOG = "/var/log/koprogo/api.log"
+# One connection attempt; a ban drops it silently.
+_KNOCK = (
+    "import socket,sys;"
+    "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET);"
+    "s.settimeout(1);s.bind((sys.argv[3],0));s.connect((sys.argv[1],int(sys.argv[2])))"
+)
+
+
+@dataclass(frozen=True)
+class Victim(Box):
+    """A host with an attacker in a network namespace beside it."""
+
+    gateway: dict[int, str] = field(
+        default_factory=lambda: {4: "198.51.100.1", 6: "fd42:66::1"}, hash=False, compare=False
+    )
+
+    def attack(self, *argv: str, check: bool = False) -> str:
+        """Run a command as the attacker."""
+        inside = ("ip", "netns", "exec", "attacker", *argv)
+        return docker("exec", self.name, *inside, check=check)
+
+    def reaches(self, source: str = ATTACKER, port: int = 22) -> bool:
+        """Whether a connection from one of the attacker's addresses is accepted."""
+        target = self.gateway[6 if ":" in source else 4]
+        answer = self.attack("python3", "-c", _KNOCK, target, str(port), source)
+        return not answer.strip()
+
+    def banned(self, jail: str) -> set[str]:
+        """Addresses that a jail has banned now."""
+        # No answer while it starts again.
+        text = self.sh(f"fail2ban-client status {jail}", check=False)
+        return set(text.partition("Banned IP list:")[2].split())
+
+    def dropped(self, table: str = "koprogo_fail2ban") -> int:
+        """Packets that the rules of a table have dropped."""
+        listing = json.loads(self.sh(f"nft -j list table inet {table}"))
+        expressions = [p for e in listing["nftables"] for p in e.get("rule", {}).get("expr", [])]
+        return sum(p.get("counter", {}).get("packets", 0) for p in expressions)
+
+    def unban_all(self) -> None:
+        """Give everybody access again."""
+        self.sh("fail2ban-client unban --all")
+
+    def requests(self, count: int, address: str, **fields: Any) -> None:
+        """Write lines of answered requests as the API does."""
+        values: dict[str, Any] = {
+            "method": "GET",
+            "path": "/api/v1/buildings",
+            "route": "/api/v1/buildings",
+            "status": 200,
+            "duration_ms": 4.2,
+            "user_agent": "Mozilla/5.0",
+            "request_id": "0",
+            "message": "GET /api/v1/buildings answered 200",
+        } | fields
+        now = time.time()
+        lines = "".join(
+            request_line(moment=now, remote_addr=address, **values) + "\n" for _ in range(count)
+        )
+        docker("exec", "-i", self.name, "sh", "-c", f"cat >> {shlex.quote(API_LOG)}", stdin=lines)

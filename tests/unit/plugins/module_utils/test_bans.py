@@ -1,0 +1,167 @@
+"""Bans across CrowdSec and fail2ban, with both played by a table of answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.module_utils._bans import (
+    Bans,
+    parsed_address,
+    parsed_duration,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    ConflictError,
+    InputError,
+    ServiceError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
+from ansible_collections.koprogo.observability.plugins.modules.ban import carry_out
+
+ATTACKER = "203.0.113.9"
+
+
+class Host(Runner):
+    """A host whose CrowdSec and fail2ban keep their bans in memory."""
+
+    def __init__(self, *, crowdsec: bool = True, fail2ban: bool = True) -> None:
+        super().__init__()
+        self.crowdsec = {} if crowdsec else None
+        self.jail: set[str] | None = set() if fail2ban else None
+        self.enforcing = True
+        self.decisions: dict[str, str] = {}
+
+    def run(self, argv: Sequence[str], **_options: Any) -> Result:
+        rc, out = self.answer(list(argv))
+        return Result(argv=list(argv), rc=rc, stdout=out, stderr="", seconds=0)
+
+    def answer(self, argv: list[str]) -> tuple[int, str]:
+        if argv[0] == "cscli":
+            return (1, "no API") if self.crowdsec is None else self.cscli(argv[2:])
+        if argv[0] == "fail2ban-client":
+            return (255, "no server") if self.jail is None else self.client(argv[1:])
+        held = [*self.decisions, *(self.jail or ())] if self.enforcing else []
+        sets = [{"set": {"family": "ip", "table": "crowdsec", "elem": held}}]
+        return 0, json.dumps({"nftables": sets})
+
+    def cscli(self, words: list[str]) -> tuple[int, str]:
+        if words[0] == "add":
+            options = dict(zip(words[1::2], words[2::2], strict=True))
+            self.decisions[options["--ip"]] = options["--reason"]
+        elif words[0] == "delete":
+            self.decisions.pop(words[2])
+        rows = [
+            {"decisions": [{"type": "ban", "value": value, "scenario": reason, "duration": "4h"}]}
+            for value, reason in self.decisions.items()
+        ]
+        return 0, json.dumps(rows or None)
+
+    def client(self, words: list[str]) -> tuple[int, str]:
+        assert self.jail is not None
+        if words[0] == "set":
+            self.jail.add(words[3])
+        elif words[0] == "unban":
+            self.jail.discard(words[1])
+        elif words[0] == "status":
+            return 0, "Status\n|- Number of jail:\t2\n`- Jail list:\tapi-abuse, sshd\n"
+        return 0, str([{"sshd": sorted(self.jail)}, {"api-abuse": []}])
+
+
+def bans(host: Runner, tmp_path: Path, allowed: str = "", client: str = "") -> Bans:
+    path = tmp_path / "allowlist"
+    path.write_text(allowed)
+    return Bans(host, allowlists=[str(path)], sleep=lambda _s: None, client=lambda: client)
+
+
+def wanted(address: str = ATTACKER, state: str = "present", **more: str) -> Mapping[str, Any]:
+    return {
+        "address": address, "state": state, "duration": "1h", "reason": "test", "by": "ada", **more
+    }  # fmt: skip
+
+
+def test_ban_twice_and_unban_twice(tmp_path: Path) -> None:
+    host = Host()
+    ours = bans(host, tmp_path)
+    first = carry_out(ours, dict(wanted()), check=False)
+    assert (first["changed"], first["owner"], first["dropped"]) == (True, "crowdsec", True)
+    assert first["after"][0]["reason"] == "test (by ada)"
+    assert not carry_out(ours, dict(wanted()), check=False)["changed"]
+    last = carry_out(ours, dict(wanted(state="absent")), check=False)
+    assert (last["changed"], last["dropped"], last["after"]) == (True, False, [])
+    assert not carry_out(ours, dict(wanted(state="absent")), check=False)["changed"]
+
+
+def test_fail2ban_bans_where_crowdsec_does_not_answer(tmp_path: Path) -> None:
+    host = Host(crowdsec=False)
+    result = carry_out(bans(host, tmp_path), dict(wanted()), check=False)
+    assert result["owner"] == "fail2ban"
+    assert host.jail == {ATTACKER}
+
+
+def test_an_unban_asks_both(tmp_path: Path) -> None:
+    host = Host()
+    host.jail = {ATTACKER}
+    host.decisions = {ATTACKER: "fail2ban sshd"}
+    carry_out(bans(host, tmp_path), dict(wanted(state="absent")), check=False)
+    assert host.jail == set()
+    assert host.decisions == {}
+
+
+def test_check_mode_predicts(tmp_path: Path) -> None:
+    host = Host()
+    assert carry_out(bans(host, tmp_path), dict(wanted()), check=True)["changed"]
+    assert host.decisions == {}
+
+
+def test_a_ban_that_nobody_enforces_is_a_failure(tmp_path: Path, monkeypatch: Any) -> None:
+    host = Host()
+    host.enforcing = False
+    ticks = iter(range(0, 1000, 5))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
+    with pytest.raises(ServiceError, match="nftables says otherwise"):
+        carry_out(bans(host, tmp_path), dict(wanted()), check=False)
+
+
+def test_nobody_there_to_ban(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="found neither"):
+        carry_out(bans(Host(crowdsec=False, fail2ban=False), tmp_path), dict(wanted()), check=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed", "client", "expected"),
+    [
+        (ATTACKER, "203.0.113.0/24\n", "", "on the allow-list"),
+        (ATTACKER, "", ATTACKER, "lock you out"),
+        ("127.0.0.1", "", "", "no address that anybody"),
+    ],
+)
+def test_refused(tmp_path: Path, address: str, allowed: str, client: str, expected: str) -> None:
+    host = Host()
+    with pytest.raises(ConflictError, match=expected):
+        carry_out(bans(host, tmp_path, allowed, client), dict(wanted(address)), check=False)
+    assert host.decisions == {}
+    # Access may be given to anybody.
+    carry_out(bans(host, tmp_path, allowed, client), dict(wanted(address, "absent")), check=False)
+
+
+@pytest.mark.parametrize("text", ["203.0.113.0/24", "all", "", "203.0.113.9;reboot", "--all"])
+def test_only_one_address(text: str) -> None:
+    with pytest.raises(InputError, match="one IPv4 or IPv6 address"):
+        parsed_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90m", 5400), ("1d12h", 129_600), ("45s", 45), ("4h", 14_400)]
+)
+def test_durations(text: str, seconds: int) -> None:
+    assert parsed_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0h", "-1h", "forever", "4"])
+def test_bad_durations(text: str) -> None:
+    with pytest.raises(InputError, match="duration: expected"):
+        parsed_duration(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,11 @@ def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
 @pytest.mark.parametrize("box", BOXES)
 def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
     host = host_of(box)
-    choice = {"states": ["idle in transaction"], "min_age": 1, "action": "terminate"}
+    choice: dict[str, Any] = {
+        "states": ["idle in transaction"],
+        "min_age": 1,
+        "action": "terminate",
+    }
     with (
         session(box, "BEGIN; SELECT 1;", name="forgotten"),
         session(box, "BEGIN; SELECT 1;", name="pg_dump"),
@@ -84,7 +89,7 @@ def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
 def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
     host = host_of(box)
     with session(box, "SELECT pg_sleep(120);", name="runaway"):
-        choice = {"states": ["active"], "min_age": 1, "applications": ["runaway"]}
+        choice: dict[str, Any] = {"states": ["active"], "min_age": 1, "applications": ["runaway"]}
         done = task(box, "postgresql_sessions", **choice)
         assert len(done["cancelled"]) == 1
         assert done["terminated"] == []

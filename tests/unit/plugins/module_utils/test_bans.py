@@ -30,7 +30,7 @@ class Host(Runner):
 
     def __init__(self, *, crowdsec: bool = True, fail2ban: bool = True) -> None:
         super().__init__()
-        self.crowdsec = {} if crowdsec else None
+        self.crowdsec = crowdsec
         self.jail: set[str] | None = set() if fail2ban else None
         self.enforcing = True
         self.decisions: dict[str, str] = {}
@@ -41,7 +41,7 @@ class Host(Runner):
 
     def answer(self, argv: list[str]) -> tuple[int, str]:
         if argv[0] == "cscli":
-            return (1, "no API") if self.crowdsec is None else self.cscli(argv[2:])
+            return (1, "no API") if not self.crowdsec else self.cscli(argv[2:])
         if argv[0] == "fail2ban-client":
             return (255, "no server") if self.jail is None else self.client(argv[1:])
         held = [*self.decisions, *(self.jail or ())] if self.enforcing else []

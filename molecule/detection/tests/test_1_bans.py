@@ -57,7 +57,7 @@ def test_ssh_ten_tries(box: Victim, source: str) -> None:
     assert box.dropped() > before
     assert box.sh("fail2ban-client get sshd bantime").strip() == "600"
     box.sh(f"fail2ban-client unban {source}")
-    assert box.reaches(source)
+    wait_for(lambda: box.reaches(source), seconds=10, what="access", every=0.5)
 
 
 def test_api_hundred_requests(box: Victim) -> None:
@@ -69,7 +69,7 @@ def test_api_hundred_requests(box: Victim) -> None:
     assert not box.reaches(ATTACKER)
     assert box.sh("fail2ban-client get api-abuse bantime").strip() == "3600"
     box.sh(f"fail2ban-client unban {ATTACKER}")
-    assert box.reaches(ATTACKER)
+    wait_for(lambda: box.reaches(ATTACKER), seconds=10, what="access", every=0.5)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_postgresql_ten_tries(box: Victim) -> None:
     assert box.banned("postgresql") == {"198.51.100.68"}
     assert not box.reaches("198.51.100.68", 5432)
     box.sh("fail2ban-client unban 198.51.100.68")
-    assert box.reaches("198.51.100.68", 5432)
+    wait_for(lambda: box.reaches("198.51.100.68", 5432), seconds=10, what="access", every=0.5)
 
 
 def test_a_line_break_in_a_user_name_frames_nobody(box: Victim) -> None:

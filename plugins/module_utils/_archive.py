@@ -219,10 +219,11 @@ def _make_links(links: list[_Member], into: Path) -> None:
             path.unlink(missing_ok=True)
             path.symlink_to(link.target)
             made.append(path)
-    root = os.path.realpath(into)  # noqa: PTH - resolve() fails on a link to itself, which leads nowhere
+    # Not resolve(), which fails on a link to itself: that leads nowhere.
+    root = os.path.realpath(into)
     for path in made:
         # Links can be chained, so only the file system's own answer counts.
-        if not Path(os.path.realpath(path)).is_relative_to(root):  # noqa: PTH
+        if not Path(os.path.realpath(path)).is_relative_to(root):
             raise ArchiveError(
                 f"The archive is unsafe: the link '{path.relative_to(into)}' leads outside of it."
             )

@@ -33,7 +33,11 @@ _LOGIN = (
 
 #: By name: what starts it, what ends it.
 FAULTS: dict[str, tuple[str, str]] = {
-    "disk": ("fallocate -l 57M /srv/limited/full", "rm /srv/limited/full"),
+    # Until there is no room, which is what head then says.
+    "disk": (
+        "head -c 1G /dev/zero > /srv/limited/full 2> /dev/null; test -s /srv/limited/full",
+        "rm /srv/limited/full",
+    ),
     "errors": (
         "systemd-run -q --unit more-traffic koprogo-api traffic --rate 30 --duration 300; "
         "koprogo-api faults on errors rate=0.8 status=503",
@@ -74,4 +78,4 @@ def log_in_wrongly() -> None:
 def make_database_errors() -> None:
     """Fifteen statements that fail."""
     statements = "SELECT 1/0;" * 15
-    BOX.sh(f"su postgres -c \"psql -q koprogo_db\" <<< '{statements}'", check=False)
+    BOX.sh(f"echo '{statements}' | su postgres -c 'psql -q koprogo_db'")

@@ -48,7 +48,7 @@ def test_an_incident_keeps_evidence_prediction_and_result() -> None:
     folder = host.check_output(f"ls -dt {RECORDS}/ApiDown-{box}-* | head -1")
     record = json.loads(host.file(f"{folder}/record.json").content_string)
     assert record["outcome"] == "resolved"
-    assert record["run_by"] == "ada"
+    assert record["who"] == "ada"
     assert "prediction" in record["evidence"]
     assert record["prediction"] == {"restarts": 1}
     assert [(e["phase"], e.get("outcome")) for e in ledger(box)] == [

@@ -107,7 +107,7 @@ def series() -> Mapping[str, tuple[Mapping[str, str], ...]]:
         target = {**_TARGET, "job": first.removeprefix("# job: ")}
         names = [{"__name__": "up"}, {"__name__": "scrape_duration_seconds"}]
         for line in lines:
-            name, _, labels = line.partition("{")
+            name, _brace, labels = line.partition("{")
             own = {key: re.sub(r"\\(.)", r"\1", value) for key, value in _LABEL.findall(labels)}
             names.append({**own, "__name__": name})
         found[path.stem] = tuple({**target, **labels} for labels in names)

@@ -94,7 +94,7 @@ class Places:
             *((name, "the data of a database or another service") for name in self.databases),
             *((name, "the system") for name in self.system),
         ):
-            for one in {path, real}:
+            for one in sorted({path, real}):
                 if _related(one, name) or _related(one, os.path.realpath(name)):
                     raise InputError(
                         f"{option}: expected a folder from which {kind} cannot be reached, found "

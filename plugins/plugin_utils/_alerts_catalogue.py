@@ -142,7 +142,7 @@ def variants(
                 break
         else:
             groups.append((settings, [host]))
-    others = [host for _, hosts in groups for host in hosts]
+    others = [host for _settings, hosts in groups for host in hosts]
     found = [(common, f',host!~"{"|".join(map(_escaped, others))}"' if others else "")]
     found += [(s, f',host=~"{"|".join(map(_escaped, hosts))}"') for s, hosts in groups]
     for settings, matcher in found:

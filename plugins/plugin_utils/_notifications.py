@@ -220,7 +220,7 @@ def _route(wanted: Options, known: set[str], options: Options) -> Section:
 
 def _weekdays(days: str) -> list[str]:
     """A range of days within Alertmanager's week, or two if it goes beyond Saturday."""
-    begin, _, end = days.lower().partition(":")
+    begin, _colon, end = days.lower().partition(":")
     if end and DAYS.index(begin) > DAYS.index(end):
         return [f"{begin}:{DAYS[-1]}", f"{DAYS[0]}:{end}"]
     return [days.lower()]

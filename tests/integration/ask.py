@@ -69,7 +69,7 @@ def get_many(host: Host, urls: Sequence[str]) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for batch in batches:
         command = f"python3 -c {shlex.quote(_FETCH_MANY)} {shlex.quote(json.dumps(batch))}"
-        found += [(status, body) for status, body in json.loads(host.check_output(command))]
+        found += map(tuple, json.loads(host.check_output(command)))
     return found
 
 

@@ -72,6 +72,7 @@ class Victim(Box):
         } | fields
         now = time.time()
         lines = "".join(
-            request_line(moment=now, remote_addr=address, **values) + "\n" for _ in range(count)
+            request_line(moment=now, remote_addr=address, **values) + "\n"
+            for _number in range(count)
         )
         docker("exec", "-i", self.name, "sh", "-c", f"cat >> {shlex.quote(API_LOG)}", stdin=lines)

@@ -96,7 +96,7 @@ def test_fast_and_slow_reading_agree(tmp_path: Path) -> None:
             # An escaped character sends the line through the JSON parser.
             **({"remote_addr": 'x"y'} if chance.random() < 0.1 else {}),
         )
-        for _ in range(3000)
+        for _number in range(3000)
     ]
     fast = read(write(tmp_path, *lines))
     # No line begins a pattern when each one has a nested value in front.
@@ -229,7 +229,7 @@ def test_the_writer_may_change_its_order_of_fields(tmp_path: Path) -> None:
         )
         for number in range(20_000)
     ]
-    found = read(write(tmp_path, *(line() for _ in range(5000)), *other))
+    found = read(write(tmp_path, *(line() for _number in range(5000)), *other))
     assert {row["route"]: row["count"] for row in found["routes"]} == {
         "/api/v1/users/{user_id}": 5000,
         "/b/{id}": 20_000,
@@ -240,7 +240,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "api.log"
     with path.open("wb") as log:
         log.write(line().encode() + b"\n")
-        for _ in range(100):
+        for _number in range(100):
             log.write(b"x" * 1024 * 1024)
         log.write(b"\n" + line().encode() + b"\n")
     tracemalloc.start()

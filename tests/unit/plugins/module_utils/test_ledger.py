@@ -119,7 +119,7 @@ def test_actions_have_cool_downs_of_their_own(host: Host) -> None:
 
 def test_the_budget_is_used_up_and_comes_back(host: Host) -> None:
     limits = Limits.of("safe", {"budget": 2})
-    for _ in range(2):
+    for _number in range(2):
         host.run(limits=limits)
         host.time.pass_by(130)
     assert host.refused(limits=limits) == "budget"
@@ -129,7 +129,7 @@ def test_the_budget_is_used_up_and_comes_back(host: Host) -> None:
 
 @pytest.mark.parametrize("outcome", ["not_resolved", "inconclusive", "failed"])
 def test_the_breaker_opens_and_only_a_human_closes_it(host: Host, outcome: str) -> None:
-    for _ in range(3):
+    for _number in range(3):
         host.run(outcome)
         host.time.pass_by(5000)
     assert host.refused() == "breaker_open"
@@ -153,7 +153,7 @@ def test_a_run_that_helped_ends_the_row(host: Host) -> None:
 
 
 def test_a_verdict_replaces_what_the_action_thought(host: Host) -> None:
-    for _ in range(3):
+    for _number in range(3):
         run_id = host.run("resolved")
         assert host.ledger().verdict(run_id, "not_resolved")
         assert not host.ledger().verdict(run_id, "not_resolved")
@@ -299,7 +299,7 @@ def test_clocks_that_jump(host: Host, change: Callable[[Time], object], allowed:
 
 def test_a_storm_of_refusals_is_written_once(host: Host) -> None:
     host.run()
-    for _ in range(200):
+    for _number in range(200):
         assert host.refused() == "cool_down"
     assert len(host.ledger().read().entries) == 3
 

@@ -22,7 +22,7 @@ __all__ = ["check", "lint", "modules", "scenarios", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
-_LONG = ("component", "default", "log_collector", "doors", "loki")
+_LONG = ("alerts", "detection", "remediation", "component", "default", "alertmanager", "single")
 
 
 def scenarios(root: Path = ROOT) -> list[str]:

@@ -25,7 +25,8 @@ WINDOW = 300
 TOGETHER = {
     "disk": ("DiskFull", 60, 0),
     "errors": ("HighErrorRate", 60, 0),
-    "latency": ("SlowApi", 30, 0),
+    # A slow request counts when it has ended.
+    "latency": ("SlowApi", 30, 2),
     "memory": ("MemoryExhaustion", 60, 0),
     # Four fifths of the window.
     "processor": ("HighCpu", 30, 60),

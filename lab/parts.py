@@ -20,9 +20,9 @@ from lab.venv import tool_environment
 
 __all__ = ["LANES", "Outcome", "Part", "run_parts", "table"]
 
-# A scenario waits for daemons, rules and apt more than half of its time: one lane more than cores
-# keeps them busy. Still more would be late for the deadlines that the tests measure.
-LANES = min(3, (os.cpu_count() or 1) + 1)
+# A scenario waits for daemons, rules and apt about half of its time; more than two lanes would
+# make two cores late for the deadlines that the tests measure.
+LANES = min(2, os.cpu_count() or 1)
 _LOGS = STATE / "test"
 # What says how a part went: pytest's last line, and those of the linters.
 _SUMMARY = re.compile(r"^.*(?:\d+ passed|\d+ failed|Success: |All checks passed|Passed: ).*$", re.M)

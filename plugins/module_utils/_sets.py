@@ -91,7 +91,8 @@ class Pending:
 
     ``target`` is the set that was to become active (None: none at all), ``good`` the last one
     known to work, ``action`` what the service still has to do. ``undo`` tells a return to
-    ``good`` from a step forward. ``found`` is the state of the unit before all this began.
+    ``good`` from a step forward. ``found`` is the state of the unit before all this began, ``owed``
+    the action that an earlier change left undone, whether this one comes to its exchange or not.
     """
 
     target: str | None
@@ -100,6 +101,7 @@ class Pending:
     daemon_reload: bool
     undo: bool = False
     found: str = ""
+    owed: str = "none"
 
 
 class Store:

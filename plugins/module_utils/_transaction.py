@@ -156,6 +156,7 @@ class Transaction:
             action=strongest(plan.action, action),
             daemon_reload=plan.daemon_reload or daemon_reload,
             found=pending.found if pending else self._service.found_state,
+            owed=action,
         )
         manifest = snapshot.manifest
         if plan.any:
@@ -385,9 +386,9 @@ def _owed(pending: Pending | None, snapshot: Snapshot) -> tuple[str, bool]:
     if pending is None:
         return "none", False
     if not pending.undo and pending.target is not None and pending.target != snapshot.active:
-        # Killed before the exchange: the service never saw anything of it. Links may have
-        # been made, though, and systemd may look at them.
-        return "none", pending.daemon_reload
+        # Killed before the exchange: the service never saw anything of it, and is owed what it
+        # was owed before. Links may have been made, though, and systemd may look at them.
+        return pending.owed, pending.daemon_reload
     return pending.action, pending.daemon_reload
 
 

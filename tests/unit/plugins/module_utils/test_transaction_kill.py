@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.plugins.module_utils.transaction_lab import Host
@@ -82,6 +82,19 @@ def linked_sets(draw: st.DrawFn) -> Linked:
     foreign=st.booleans(),
     back=st.booleans(),
     refused=st.booleans(),
+)
+# Killed in the rollback, and the next run before its exchange: the service is still owed a restart.
+@example(
+    old=({"a.yml": "one"}, {}),
+    new=(
+        dict.fromkeys(("a.yml", "b.yml", "sub/c.yml", "sub/deep/d.yml", "e.yml"), "one"),
+        {"demo.service.d/50.conf": "a.yml", "other.d/x.conf": "a.yml"},
+    ),
+    at=83,
+    again_at=56,
+    foreign=False,
+    back=False,
+    refused=True,
 )
 def test_old_or_new_and_the_next_run_heals(
     *,

@@ -258,10 +258,15 @@ class Store:
         """Remove sets that nobody needs any more, and what an interrupted exchange left."""
         for folder in folders:
             _io.remove_tree(folder)
-        _io.remove_file(self._flip)
-        for name in _io.list_directory(self.sets):
-            if name.startswith(f"..{self.name}.pending."):
-                _io.remove_file(f"{self.sets}/{name}")
+        for path in self.strays():
+            _io.remove_file(path)
+
+    def strays(self) -> list[str]:
+        """Return the files that a run was killed over while it wrote them."""
+        found = [self._flip] if _io.lookup(self._flip) else []
+        begin = f"..{self.name}.pending."
+        names = _io.list_directory(self.sets)
+        return found + [f"{self.sets}/{name}" for name in names if name.startswith(begin)]
 
     def forget(self) -> None:
         """Remove the last traces of the component."""

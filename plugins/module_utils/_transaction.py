@@ -128,7 +128,7 @@ class Transaction:
             notes=self._owners.notes,
         )
         leftovers = store.leftovers()
-        if not self._check_mode and leftovers and pending is None:
+        if not self._check_mode and pending is None and (leftovers or store.strays()):
             store.clean(leftovers)
         if not report.changed:
             report.verdict = Verdict(validated=False, reason="nothing differs")

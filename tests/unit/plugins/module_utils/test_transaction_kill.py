@@ -96,6 +96,16 @@ def linked_sets(draw: st.DrawFn) -> Linked:
     back=False,
     refused=True,
 )
+# Killed while it writes its mark, and the next run while it clears up.
+@example(
+    old=({"a.yml": "one"}, {"demo.service.d/50.conf": "a.yml"}),
+    new=({"a.yml": "one"}, {}),
+    at=24,
+    again_at=7,
+    foreign=True,
+    back=True,
+    refused=False,
+)
 def test_old_or_new_and_the_next_run_heals(
     *,
     old: Linked,

@@ -46,7 +46,7 @@ _JQ = "[.timestamp, .method, .route, .status, .duration_ms] | @tsv"
 
 def generate(path: Path, size: int) -> int:
     """Write about ``size`` bytes of the sample API's lines; return their number."""
-    chance, lines, moment = random.Random(7), 0, 1_763_830_000.0  # noqa: S311
+    chance, lines, moment = random.Random(7), 0, 1_763_830_000.0  # noqa: S311 - dice
     with path.open("w", encoding="ascii") as log:
         # 20,000 different lines are made, and their times moved on for each copy.
         block = []

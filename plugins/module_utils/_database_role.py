@@ -23,6 +23,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     ConflictError,
     InputError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import psql_argv
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
 __all__ = ["MARK", "DatabaseRole", "Found", "Wanted", "removal", "statements"]
@@ -249,19 +250,7 @@ class DatabaseRole:
         self._runner = runner
         self._database = database
         self._superuser = superuser
-        self._argv = [
-            "psql",
-            "--no-psqlrc",
-            "--quiet",
-            "--tuples-only",
-            "--no-align",
-            "--no-password",
-            "--set=ON_ERROR_STOP=1",
-            f"--host={socket}",
-            f"--port={port}",
-            f"--dbname={database}",
-            f"--username={superuser}",
-        ]
+        self._argv = psql_argv(socket=socket, port=port, database=database, superuser=superuser)
 
     def installed(self) -> bool:
         """Whether this host has PostgreSQL's client and superuser at all."""

@@ -19,7 +19,7 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import CommandError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
-__all__ = ["CONNECTION_OPTIONS", "Psql", "mask_sql"]
+__all__ = ["CONNECTION_OPTIONS", "Psql", "mask_sql", "psql_argv"]
 
 #: Options of every module that asks PostgreSQL; documented by the fragment C(postgresql).
 CONNECTION_OPTIONS: dict[str, dict[str, Any]] = {
@@ -42,6 +42,23 @@ _LITERALS = re.compile(
 def mask_sql(query: str, *, length: int = 300) -> str:
     """Return a statement with its literals replaced by C(?): they may be personal data."""
     return " ".join(_LITERALS.sub("?", query).split())[:length]
+
+
+def psql_argv(*, socket: str, port: int, database: str, superuser: str) -> list[str]:
+    """Return psql's command line: bare rows on standard output, and an end at the first error."""
+    return [
+        "psql",
+        "--no-psqlrc",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--no-password",
+        "--set=ON_ERROR_STOP=1",
+        f"--host={socket}",
+        f"--port={port}",
+        f"--dbname={database}",
+        f"--username={superuser}",
+    ]
 
 
 class Psql:
@@ -67,19 +84,7 @@ class Psql:
             "PGCONNECT_TIMEOUT": "5",
             "PGOPTIONS": f"-c statement_timeout={int(statement_timeout * 1000)} -c lock_timeout=2000",
         }
-        self._argv = [
-            "psql",
-            "--no-psqlrc",
-            "--quiet",
-            "--tuples-only",
-            "--no-align",
-            "--no-password",
-            "--set=ON_ERROR_STOP=1",
-            f"--host={socket}",
-            f"--port={port}",
-            f"--dbname={database}",
-            f"--username={superuser}",
-        ]
+        self._argv = psql_argv(socket=socket, port=port, database=database, superuser=superuser)
 
     @classmethod
     def from_options(cls, runner: Runner, options: Mapping[str, Any]) -> Psql:

@@ -85,7 +85,7 @@ def test_what_has_no_measure() -> None:
 
 
 def test_fast_and_slow_reading_agree(tmp_path: Path) -> None:
-    chance = random.Random(3)  # noqa: S311
+    chance = random.Random(3)  # noqa: S311 - dice
     lines = [
         line(
             f"{chance.randrange(24):02d}:{chance.randrange(60):02d}:00.000",

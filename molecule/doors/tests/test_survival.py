@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.integration.ask import wait_for
 from tests.integration.boxes import Box, docker
@@ -35,15 +39,32 @@ def test_a_killed_host_comes_back_with_its_doors_guarded(mon: Box, db: Box, stra
     assert db.sh("systemctl list-units --failed --no-legend --plain").strip() == ""
 
 
+def _no_doors(box: Box) -> None:
+    assert box.sh(f"ls -d {TRACES} 2>/dev/null", check=False) == ""
+    assert ":9998" not in box.sh("ss -Hltn")
+    assert "koprogo-tls" not in box.sh("cat /etc/group")
+    assert "koprogo" not in box.sh("ls -A /etc/koprogo/.sets 2>/dev/null", check=False)
+    assert "koprogo-doors" not in box.sh("systemctl list-units --all --plain --no-legend")
+    assert "koprogo_doors" not in box.sh("nft list tables 2>/dev/null", check=False)
+
+
+def test_the_last_host_of_a_fleet_loses_its_doors_and_serves_on(mon: Box, tmp_path: Path) -> None:
+    fleet = yaml.safe_load(Path(os.environ["MOLECULE_INVENTORY_FILE"]).read_text(encoding="utf-8"))
+    host = fleet["all"]["hosts"][mon.name]
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"monitoring": {"hosts": {mon.name: host}}}), encoding="utf-8")
+    first = run_playbook("playbooks/site.yml", inventory=str(inventory))
+    assert first.rc == 0, first.text
+    _no_doors(mon)
+    assert "127.0.0.1:9090" in mon.sh("ss -Hltn")
+    again = run_playbook("playbooks/site.yml", inventory=str(inventory))
+    assert "changed=0" in again.text and "failed=0" in again.text, again.text
+
+
 def test_absent_leaves_nothing_on_any_host(mon: Box, db: Box) -> None:
     outcome = run_playbook("molecule/doors/doors.yml", "--extra-vars", json.dumps(ABSENT))
     assert outcome.rc == 0, outcome.text
     for box in (mon, db):
-        assert box.sh(f"ls -d {TRACES} 2>/dev/null", check=False) == ""
-        assert ":9998" not in box.sh("ss -Hltn")
-        assert "koprogo-tls" not in box.sh("cat /etc/group")
-        assert "koprogo" not in box.sh("ls -A /etc/koprogo/.sets 2>/dev/null", check=False)
-        assert "koprogo-doors" not in box.sh("systemctl list-units --all --plain --no-legend")
-        assert "koprogo_doors" not in box.sh("nft list tables 2>/dev/null", check=False)
+        _no_doors(box)
     again = run_playbook("molecule/doors/doors.yml", "--extra-vars", json.dumps(ABSENT))
     assert again.text.count("changed=0") == 2

@@ -37,6 +37,15 @@ def test_a_wrong_configuration_is_refused(
     assert after == before
 
 
+def test_the_journal_s_unit_is_started_again_after_too_many_starts(app: Box) -> None:
+    unit = "log-collector-journal"
+    app.sh(f"for _ in 1 2 3 4 5 6 7; do systemctl restart {unit}; done 2>/dev/null; true")
+    assert app.sh(f"systemctl show -P Result {unit}").strip() == "start-limit-hit"
+    outcome = run_playbook(CONVERGE, "--limit", app.name, "--tags", "log_collector_service")
+    assert outcome.rc == 0, outcome.text
+    assert app.sh(f"systemctl is-active {unit}").strip() == "active"
+
+
 def test_a_dry_run_on_configured_hosts_finds_nothing_to_do() -> None:
     outcome = run_playbook(CONVERGE, "--check", "--diff")
     assert outcome.rc == 0, outcome.text

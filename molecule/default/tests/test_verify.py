@@ -1,0 +1,101 @@
+"""What playbooks/verify.yml says of a healthy stack, and of one with a fault of each kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.ask import targets_up, wait_for
+from tests.integration.boxes import Box
+from tests.integration.play import Outcome, run_playbook
+
+testinfra_hosts = ["ansible://monitoring"]
+
+MON, API, DB = "stack-mon1", "stack-api1", "stack-db1"
+# A fault and its undoing, as systemctl's commands for a unit.
+FAULTS = [
+    (DB, "prometheus-postgres-exporter", "stop", "start"),
+    (DB, "prometheus-node-exporter", "disable", "enable"),
+    (API, "log-collector", "stop", "start"),
+    (MON, "prometheus-alertmanager", "stop", "start"),
+]
+# What a failed row has to say: check, host, part of its evidence.
+EXPECTED = [
+    ("units run", DB, "prometheus-postgres-exporter.service: inactive"),
+    ("units run", DB, "prometheus-node-exporter.service: runs but is disabled"),
+    ("units run", API, "log-collector"),
+    ("units run", MON, "prometheus-alertmanager.service: inactive"),
+    ("targets up", DB, "postgresql of stack-db1 is down"),
+    ("targets up", API, "log-collector of stack-api1 is down"),
+]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """Where the playbook is told to write its findings."""
+    return tmp_path / "report.json"
+
+
+def _verify(report: Path, **options: Any) -> tuple[Outcome, dict[str, Any]]:
+    variables = json.dumps({"verify_report": str(report), **options})
+    outcome = run_playbook("playbooks/verify.yml", "--extra-vars", variables)
+    return outcome, json.loads(report.read_text(encoding="utf-8"))
+
+
+def test_a_healthy_stack_passes(host: Any, report: Path) -> None:
+    wait_for(lambda: targets_up(host), seconds=60, what="all targets up")
+    outcome, found = _verify(report)
+    assert outcome.rc == 0, outcome.text
+    assert found["ok"] and found["failures"] == []
+    rows = {
+        (row["check"], name)
+        for row in found["rows"]
+        for name in row["hosts"]
+        if row["result"] == "passed"
+    }
+    assert {("units run", name) for name in (MON, API, DB)} <= rows
+    assert {("targets up", MON), ("retention of metrics", MON)} <= rows
+    assert f"{found['counts']['passed']} ok, 0 failed" in outcome.text
+    assert "changed=0" in outcome.text
+
+
+def test_each_fault_is_named_with_where_to_look(host: Any, report: Path) -> None:
+    for name, unit, fault, _undo in FAULTS:
+        Box(name).sh(f"systemctl {fault} {unit}")
+    try:
+        wait_for(
+            lambda: not targets_up(host), seconds=60, what="a target seen as down by Prometheus"
+        )
+        outcome, found = _verify(report, verify_timeout=15)
+    finally:
+        for name, unit, _fault, undo in FAULTS:
+            Box(name).sh(f"systemctl {undo} {unit}")
+    assert outcome.rc != 0
+    assert not found["ok"]
+    wrong = [row for row in found["rows"] if row["result"] == "failed"]
+    for check, where, evidence in EXPECTED:
+        assert any(
+            row["check"] == check and row["where"] == where and evidence in row["evidence"]
+            for row in wrong
+        ), f"{check} at {where} with {evidence!r} is not among {wrong}"
+    # The lines that were written on the host of the stopped collector did not arrive, the others did.
+    lost = [row for row in wrong if row["check"].startswith("log arrives")]
+    assert {row["where"] for row in lost} == {API}, lost
+    assert all(row["look"] for row in wrong)
+    assert "checks failed. The table above says which" in outcome.text
+    wait_for(lambda: targets_up(host), seconds=60, what="all targets up after the faults")
+
+
+def test_a_host_that_is_down_is_a_finding(host: Any, report: Path) -> None:
+    subprocess.run(["docker", "pause", DB], check=True, capture_output=True)
+    try:
+        outcome, found = _verify(report, verify_timeout=5, ansible_timeout=5)
+    finally:
+        subprocess.run(["docker", "unpause", DB], check=True, capture_output=True)
+    assert outcome.rc != 0
+    assert any(row["check"] == "host answers" and row["where"] == DB for row in found["rows"])
+    wait_for(lambda: targets_up(host), seconds=60, what="all targets up after the pause")

@@ -49,15 +49,16 @@ def _no_doors(box: Box) -> None:
 
 
 def test_the_last_host_of_a_fleet_loses_its_doors_and_serves_on(mon: Box, tmp_path: Path) -> None:
-    fleet = yaml.safe_load(Path(os.environ["MOLECULE_INVENTORY_FILE"]).read_text(encoding="utf-8"))
-    host = fleet["all"]["hosts"][mon.name]
+    fleet = Path(os.environ["MOLECULE_INVENTORY_FILE"])
+    host = yaml.safe_load(fleet.read_text(encoding="utf-8"))["all"]["hosts"][mon.name]
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"monitoring": {"hosts": {mon.name: host}}}), encoding="utf-8")
-    first = run_playbook("playbooks/site.yml", inventory=str(inventory))
+    options = ("--extra-vars", f"@{fleet.parent / 'group_vars' / 'all'}")
+    first = run_playbook("playbooks/site.yml", *options, inventory=str(inventory))
     assert first.rc == 0, first.text
     _no_doors(mon)
     assert "127.0.0.1:9090" in mon.sh("ss -Hltn")
-    again = run_playbook("playbooks/site.yml", inventory=str(inventory))
+    again = run_playbook("playbooks/site.yml", *options, inventory=str(inventory))
     assert "changed=0" in again.text and "failed=0" in again.text, again.text
 
 

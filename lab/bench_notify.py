@@ -22,13 +22,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.loader import init_plugin_loader
-
 from lab.bench_faults import FAULTS, Fault
 from lab.bench_page import put, table
+from lab.bench_product import (
+    alert_defaults,
+    seconds,
+    seconds_of,
+    start,
+    write_alertmanager,
+    write_rules,
+)
 from lab.binaries import ALERTMANAGER, ensure_binary
 from lab.loopback import daemon, free_port, prometheus
-from lab.paths import ROOT
 from lab.receivers.__main__ import Receiver
 from lab.shell import Argv, LabError
 
@@ -37,8 +42,7 @@ __all__ = ["Delay", "Try", "section"]
 _TRIES = 10
 #: Seconds of being well before the first fault: a rate needs two samples.
 _WELL = 40
-_INTERVAL = 15
-_GROUP_WAIT = 30
+_GROUPS = ("api", "database")
 _CHANNELS = {"critical": {"pagerduty", "slack", "sms"}, "warning": {"slack"}}
 #: Seconds after the last fault until a missing message is an error.
 _LONGEST = 240
@@ -56,26 +60,37 @@ class Try:
 
     def page(self, now: float) -> str:
         """What it serves at a moment."""
-        faulty = max(now - self.began, 0)
-        return self.fault.page(now - self.began - faulty + _WELL, faulty)
+        late = now - self.began
+        return self.fault.page(_WELL + min(late, 0), max(late, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delay:
-    """An alert's seconds from fault to message in each try, and what they are made of."""
+    """An alert's seconds from fault to message in each try.
+
+    product: the alert's C(for) by default, hold: the one here. condition: seconds until the expression
+    holds. most: the seconds that may pass.
+    """
 
     alert: str
     channels: Sequence[str]
     product: str
     hold: str
     condition: float
-    wait: float
+    most: float
     seconds: Sequence[float]
 
-    @property
-    def most(self) -> float:
-        """The seconds that may pass."""
-        return _INTERVAL + self.condition + _INTERVAL + self.wait + _GROUP_WAIT
+
+def _scrape() -> int:
+    return seconds_of("prometheus", "scrape_interval")
+
+
+def _evaluation() -> int:
+    return seconds_of("prometheus", "evaluation_interval")
+
+
+def _group_wait() -> int:
+    return seconds_of("alertmanager", "group_wait")
 
 
 def _tries() -> list[Try]:
@@ -84,7 +99,7 @@ def _tries() -> list[Try]:
         Try(
             host=f"{fault.alert.lower()}-{number:02d}",
             fault=fault,
-            began=first + number * _INTERVAL / _TRIES,
+            began=first + number * _scrape() / _TRIES,
         )
         for fault in FAULTS
         for number in range(_TRIES)
@@ -141,60 +156,14 @@ def _jobs(tries: Sequence[Try], port: int) -> list[dict[str, Any]]:
     ]
 
 
-def _rule_files(tries: Sequence[Try]) -> dict[str, Any]:
-    """Role prometheus' rule files for these hosts, with no other alerts than those that are measured."""
-    from ansible_collections.koprogo.observability.plugins.filter.alerts import (  # noqa: PLC0415
-        prometheus_rule_files,
-    )
-    from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import (  # noqa: PLC0415
-        ALERTS,
-    )
-
+def _write_rules(folder: Path, tries: Sequence[Try]) -> None:
+    """The rules for these hosts, with no other alerts than those that are measured."""
     wanted = {fault.alert: dict(fault.settings) for fault in FAULTS}
-    alerts = {name: wanted.get(name, {"enabled": False}) for name in ALERTS}
-    hosts = ["bench-mon", *(one.host for one in tries)]
-    groups: dict[str, list[str]] = {
-        "all": hosts,
-        "monitoring": hosts[:1],
-        "api": [],
-        "database": [],
-    }
-    for one in tries:
-        if one.fault.group:
-            groups[one.fault.group].append(one.host)
-    hostvars = {host: {"koprogo_deployment": host} for host in hosts}
-    found: dict[str, Any] = prometheus_rule_files(hosts[0], groups, hostvars, alerts=alerts, own={})
-    return found
-
-
-def _write_alertmanager(folder: Path, receivers: str) -> Path:
-    """Role alertmanager's files for the three channels; the path of its configuration."""
-    from ansible_collections.koprogo.observability.plugins.plugin_utils import (  # noqa: PLC0415
-        _alertmanager,
-        _catalogue,
-        _notifications,
-    )
-
-    variables = {
-        "alertmanager_pagerduty": {"routing_key": "k" * 32, "url": f"{receivers}/pagerduty"},
-        "alertmanager_slack": {"webhook_url": f"{receivers}/slack"},
-        "alertmanager_sms": {"webhook": {"url": f"{receivers}/sms", "token": "t"}},
-    }
-    options = {
-        name: _catalogue.setting(variables, "alertmanager", name) for name in _notifications.OPTIONS
-    }
-    made = _alertmanager.settings(options, str(folder), url_files=False)
-    for name, content in made["secrets"].items():
-        path = folder / "secrets" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    texts = "etc/koprogo/alertmanager/templates/koprogo.tmpl"
-    (folder / "templates").mkdir()
-    source = ROOT / "roles" / "alertmanager" / "files" / texts
-    (folder / "templates" / "koprogo.tmpl").write_bytes(source.read_bytes())
-    target = folder / "alertmanager.json"
-    target.write_text(json.dumps(made["config"]), encoding="utf-8")
-    return target
+    alerts = {name: wanted.get(name, {"enabled": False}) for name in alert_defaults()}
+    groups = {name: [one.host for one in tries if one.fault.group == name] for name in _GROUPS}
+    groups |= {"monitoring": ["bench"], "all": ["bench", *(one.host for one in tries)]}
+    hostvars = {host: {"koprogo_deployment": host} for host in groups["all"]}
+    write_rules(folder, groups, hostvars, alerts)
 
 
 def _receivers(record: Path) -> ThreadingHTTPServer:
@@ -217,38 +186,28 @@ def _told(record: Path, tries: Sequence[Try]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _channels(fault: Fault) -> set[str]:
-    from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import (  # noqa: PLC0415
-        ALERTS,
-    )
-
-    return _CHANNELS[ALERTS[fault.alert].severity]
+def _channels_of(fault: Fault) -> set[str]:
+    return _CHANNELS[alert_defaults()[fault.alert]["severity"]]
 
 
 def _delays(tries: Sequence[Try], told: Mapping[str, Mapping[str, float]]) -> list[Delay]:
-    from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import (  # noqa: PLC0415
-        ALERTS,
-    )
-    from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (  # noqa: PLC0415
-        duration_seconds,
-    )
-
+    defaults = alert_defaults()
     found = []
     for fault in FAULTS:
-        alert = ALERTS[fault.alert]
-        channels = _channels(fault)
+        channels = _channels_of(fault)
         mine = [one for one in tries if one.fault is fault]
         if missing := [one.host for one in mine if told[one.host].keys() != channels]:
             raise LabError(f"{fault.alert}: expected {channels} to be told, not so for {missing}.")
-        hold = fault.settings.get("for", alert.hold)
+        product = defaults[fault.alert]["for"]
+        hold = fault.settings.get("for", product)
         found.append(
             Delay(
-                alert=alert.name,
+                alert=fault.alert,
                 channels=sorted(channels),
-                product=alert.hold,
+                product=product,
                 hold=hold,
                 condition=fault.condition,
-                wait=duration_seconds(hold),
+                most=_scrape() + fault.condition + _evaluation() + seconds(hold) + _group_wait(),
                 seconds=[max(told[one.host].values()) - one.began for one in mine],
             )
         )
@@ -256,13 +215,11 @@ def _delays(tries: Sequence[Try], told: Mapping[str, Mapping[str, float]]) -> li
 
 
 def _measure(tries: Sequence[Try], folder: Path) -> list[Delay]:
-    """Let the faults happen; LabError if one of them is not told on each channel in twice its time."""
+    """Let the faults happen; LabError if one of them is not told on each of its channels."""
     record = folder / "received.jsonl"
     record.touch()
-    rules = folder / "rules"
-    rules.mkdir()
-    for part, content in _rule_files(tries).items():
-        (rules / f"{part}.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "rules").mkdir()
+    _write_rules(folder / "rules", tries)
     address = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         receivers = stack.enter_context(_receivers(record))
@@ -271,7 +228,7 @@ def _measure(tries: Sequence[Try], folder: Path) -> list[Delay]:
             *("unshare", "--map-root-user", "--mount", "sh", "-c", _WITH_SHARE),
             alertmanager.parents[1] / "share",
             alertmanager,
-            f"--config.file={_write_alertmanager(folder, _url(receivers))}",
+            f"--config.file={write_alertmanager(folder, _url(receivers))}",
             f"--storage.path={folder / 'silences'}",
             f"--web.listen-address={address}",
             "--cluster.listen-address=",
@@ -280,7 +237,10 @@ def _measure(tries: Sequence[Try], folder: Path) -> list[Delay]:
         stack.enter_context(daemon(program, log, f"http://{address}/-/ready"))
         hosts = stack.enter_context(_hosts(tries))
         config = {
-            "global": {"scrape_interval": f"{_INTERVAL}s", "evaluation_interval": f"{_INTERVAL}s"},
+            "global": {
+                "scrape_interval": f"{_scrape()}s",
+                "evaluation_interval": f"{_evaluation()}s",
+            },
             "rule_files": ["rules/*.json"],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]},
             "scrape_configs": _jobs(tries, hosts.server_port),
@@ -290,7 +250,7 @@ def _measure(tries: Sequence[Try], folder: Path) -> list[Delay]:
         while time.time() < deadline:
             time.sleep(5)
             told = _told(record, tries)
-            if all(told[one.host].keys() == _channels(one.fault) for one in tries):
+            if all(told[one.host].keys() == _channels_of(one.fault) for one in tries):
                 break
         return _delays(tries, _told(record, tries))
 
@@ -318,8 +278,8 @@ def section(delays: Sequence[Delay]) -> str:
         "Alertmanager 0.25 and the lab's receivers on loopback, with the roles' rules, routes and "
         "waits. Where minutes were cut short, the product's own `for` is in brackets; and HighCpu "
         "looks at one minute instead of five. *At most* is the sum of a scrape "
-        f"({_INTERVAL} s), what the expression needs until it holds, an evaluation ({_INTERVAL} s), "
-        f"`for`, and the wait for others of the group (`alertmanager_group_wait`, {_GROUP_WAIT} s).",
+        f"({_scrape()} s), what the expression needs until it holds, an evaluation ({_evaluation()} s), "
+        f"`for`, and the wait for others of the group (`alertmanager_group_wait`, {_group_wait()} s).",
         "",
         *table(head, rows),
     ]
@@ -328,7 +288,7 @@ def section(delays: Sequence[Delay]) -> str:
 
 def main() -> None:
     """Measure, and write the section."""
-    init_plugin_loader([str(ROOT / "collections")])
+    start()
     tries = _tries()
     with tempfile.TemporaryDirectory(prefix="koprogo-bench-") as name:
         put(section(_measure(tries, Path(name))))

@@ -21,22 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.loader import init_plugin_loader
-
 from lab.bench_page import put, table
+from lab.bench_product import scrape_jobs, seconds_of, start, write_rules
 from lab.bench_series import Feed, lab_hosts, labels_of
 from lab.loopback import ask, prometheus
 from lab.panel_check import FOLDER, Answer, Stack, everything, options, request, span_of
 from lab.panels import annotation_queries, fill, has_data, load, panel_queries, panels
 from lab.panels import variables as variables_of
-from lab.paths import ROOT
 
 __all__ = ["Asked", "Load", "section"]
 
 #: Times the lab's hosts. A fixture leaves out what only repeats itself, a third: these many hosts have ten
 #: times the series that the lab's have.
 _SCALES = (1, 15)
-_INTERVAL = 15
 #: Seconds in which evaluations are watched: those of the slowest group, each minute, once at least.
 _WATCHED = 70
 _ROUNDS = 3
@@ -80,6 +77,14 @@ class Load:
     def total(self, dashboard: str = "") -> float:
         """Seconds of the queries of one dashboard, or of all."""
         return sum(one.seconds for one in self.queries if dashboard in ("", one.dashboard))
+
+
+def _scrape() -> int:
+    return seconds_of("prometheus", "scrape_interval")
+
+
+def _evaluation() -> int:
+    return seconds_of("prometheus", "evaluation_interval")
 
 
 def _results(base: str, path: str) -> Any:
@@ -144,7 +149,7 @@ def _fed(feed: Feed, base: str) -> Iterator[None]:
     done = threading.Event()
 
     def keep_feeding() -> None:
-        while not done.wait(_INTERVAL - time.time() % _INTERVAL):
+        while not done.wait(_scrape() - time.time() % _scrape()):
             feed.now(base)
 
     thread = threading.Thread(target=keep_feeding)
@@ -157,20 +162,10 @@ def _fed(feed: Feed, base: str) -> Iterator[None]:
 
 
 def _measure(scale: int) -> Load:
-    # Only now can the collection be imported: main has started Ansible's loader.
-    from ansible_collections.koprogo.observability.plugins.filter.alerts import (  # noqa: PLC0415
-        prometheus_rule_files,
-    )
-    from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (  # noqa: PLC0415
-        scrape_jobs,
-    )
-
     groups, hostvars = lab_hosts(scale)
-    host = groups["monitoring"][0]
-    feed = Feed(labels_of(scrape_jobs(host, groups, hostvars)), interval=_INTERVAL)
-    files = prometheus_rule_files(host, groups, hostvars, alerts={}, own={})
+    feed = Feed(labels_of(scrape_jobs(groups, hostvars)), interval=_scrape())
     config = {
-        "global": {"scrape_interval": f"{_INTERVAL}s", "evaluation_interval": f"{_INTERVAL}s"},
+        "global": {"evaluation_interval": f"{_evaluation()}s"},
         "rule_files": ["rules/*.json"],
     }
     with tempfile.TemporaryDirectory(prefix="koprogo-bench-") as name:
@@ -180,8 +175,7 @@ def _measure(scale: int) -> Load:
         with prometheus(Path(name), config, *flags) as base:
             feed.past(base, minutes=_SPAN)
             # Not sooner: what rules record now would close the store to an hour ago.
-            for part, content in files.items():
-                (folder / f"{part}.json").write_text(json.dumps(content), encoding="utf-8")
+            write_rules(folder, groups, hostvars)
             ask(f"{base}/-/reload", b"")
             with _fed(feed, base):
                 rules, evaluations = _evaluations(base)
@@ -231,7 +225,7 @@ def section(loads: Sequence[Load]) -> str:
         "exporters as the metric contract knows them, an hour long, for three hosts and for "
         f"{last.hosts}: a fixture leaves out what only repeats itself, a third, and so these have ten "
         f"times the lab's 6000 or so. Rules: median of the evaluations in {_WATCHED} seconds, while samples "
-        f"come in; all of them are due each {_INTERVAL} seconds, burn rates each minute. Dashboards: "
+        f"come in; all of them are due each {_evaluation()} seconds, burn rates each minute. Dashboards: "
         f"all {len(last.queries)} PromQL queries of panels and annotations over one hour, everything "
         f"chosen, one after the other, median of {_ROUNDS}; {found} of them find something.",
         "",
@@ -242,7 +236,7 @@ def section(loads: Sequence[Load]) -> str:
 
 def main() -> None:
     """Measure, and write the section."""
-    init_plugin_loader([str(ROOT / "collections")])
+    start()
     put(section([_measure(scale) for scale in _SCALES]))
 
 

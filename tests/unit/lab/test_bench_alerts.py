@@ -93,7 +93,7 @@ def test_the_delays_are_shown_beside_what_they_may_be() -> None:
         product="5m",
         hold="30s",
         condition=10,
-        wait=30,
+        most=100,
         seconds=[60.2, 70.4, 65.1],
     )
     text = notify_section([delay])

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def _evaluations(base: str) -> tuple[int, dict[str, float]]:
     while time.monotonic() < deadline:
         groups = _results(base, "rules")["groups"]
         for group in groups:
-            # The first one, at the start, found nothing yet.
+            # One that was not evaluated yet says the year 1.
             if not group["lastEvaluation"].startswith("0001"):
                 seen.setdefault(group["name"], {})[group["lastEvaluation"]] = group[
                     "evaluationTime"
@@ -152,13 +153,14 @@ def _fed(feed: Feed, base: str) -> Iterator[None]:
         while not done.wait(_scrape() - time.time() % _scrape()):
             feed.now(base)
 
-    thread = threading.Thread(target=keep_feeding)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        feeding = pool.submit(keep_feeding)
+        try:
+            yield
+        finally:
+            done.set()
+        # A sample that could not be written is an error.
+        feeding.result()
 
 
 def _measure(scale: int) -> Load:

@@ -226,7 +226,7 @@ def section(loads: Sequence[Load]) -> str:
         "Prometheus 2.42 on loopback with the rules of the role. The series are those of the "
         "exporters as the metric contract knows them, an hour long, for three hosts and for "
         f"{last.hosts}: a fixture leaves out what only repeats itself, a third, and so these have ten "
-        f"times the lab's 6000 or so. Rules: median of the evaluations in {_WATCHED} seconds, while samples "
+        f"times the lab's 6500. Rules: median of the evaluations in {_WATCHED} seconds, while samples "
         f"come in; all of them are due each {_evaluation()} seconds, burn rates each minute. Dashboards: "
         f"all {len(last.queries)} PromQL queries of panels and annotations over one hour, everything "
         f"chosen, one after the other, median of {_ROUNDS}; {found} of them find something.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import statistics
 import tempfile
 import threading
@@ -37,7 +38,7 @@ __all__ = ["Asked", "Load", "section"]
 _SCALES = (1, 15)
 #: Seconds in which evaluations are watched: those of the slowest group, each minute, once at least.
 _WATCHED = 70
-_ROUNDS = 3
+_ROUNDS = 5
 _SPAN = 60
 
 
@@ -110,38 +111,37 @@ def _evaluations(base: str) -> tuple[int, dict[str, float]]:
     return sum(len(group["rules"]) for group in groups), medians
 
 
-def _queries(base: str) -> list[Asked]:
-    """Every PromQL query of every dashboard, one after the other, everything chosen."""
+def _addresses(base: str) -> dict[str, str]:
+    """Where every PromQL query of every dashboard is answered, everything chosen."""
 
     def fetch(urls: Sequence[str]) -> list[Answer]:
         return [Answer(status=200, body=ask(url).decode()) for url in urls]
 
     stack = Stack(prometheus=base, loki="", fetch=fetch)
-    found = []
+    found = {}
     for dashboard in load(FOLDER).values():
         known, span = variables_of(dashboard), span_of(_SPAN, points=200)
         chosen = everything(known, options(stack, known, span)[0])
         queries = [query for panel in panels(dashboard) for query in panel_queries(panel)]
         for query in [*queries, *annotation_queries(dashboard)]:
-            if query.datasource != "prometheus":
-                continue
-            url = request(
-                stack, query, fill(query.expr, chosen=chosen, known=known, span=span), span
-            )
-            times = []
-            for _round in range(_ROUNDS):
-                began = time.monotonic()
-                answer = ask(url)
-                times.append(time.monotonic() - began)
-            result = json.loads(answer)["data"]["result"]
-            found.append(
-                Asked(
-                    address=query.address,
-                    seconds=statistics.median(times),
-                    found=has_data(result),
-                )
-            )
+            if query.datasource == "prometheus":
+                expr = fill(query.expr, chosen=chosen, known=known, span=span)
+                found[query.address] = request(stack, query, expr, span)
     return found
+
+
+def _queries(base: str) -> list[Asked]:
+    """Each query, one after the other, in several rounds: the least, as other work only adds to it."""
+    urls = _addresses(base)
+    best: dict[str, float] = {}
+    found: dict[str, bool] = {}
+    for _round in range(_ROUNDS):
+        for address, url in urls.items():
+            began = time.monotonic()
+            answer = ask(url)
+            best[address] = min(time.monotonic() - began, best.get(address, math.inf))
+            found[address] = has_data(json.loads(answer)["data"]["result"])
+    return [Asked(address=one, seconds=best[one], found=found[one]) for one in urls]
 
 
 @contextlib.contextmanager
@@ -229,7 +229,7 @@ def section(loads: Sequence[Load]) -> str:
         f"times the lab's 6500. Rules: median of the evaluations in {_WATCHED} seconds, while samples "
         f"come in; all of them are due each {_evaluation()} seconds, burn rates each minute. Dashboards: "
         f"all {len(last.queries)} PromQL queries of panels and annotations over one hour, everything "
-        f"chosen, one after the other, median of {_ROUNDS}; {found} of them find something.",
+        f"chosen, one after the other, the least of {_ROUNDS}; {found} of them find something.",
         "",
         *table(("", *(f"{one.hosts} hosts" for one in loads), "ratio"), rows),
     ]

@@ -18,15 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.bench_page import PAGE
 from lab.demo import preparation
 from lab.hosts import SYSTEMD_OPTIONS
 from lab.images import image_of
 from lab.paths import ROOT, STATE
+from lab.quality import modules
 from lab.shell import LabError, answers, output, run
 from lab.steps import Clock, run_steps
 from lab.venv import tool, tool_environment
 
-__all__ = ["Figures", "bench", "fleet", "page"]
+__all__ = ["Figures", "bench", "bench_alerts", "fleet", "page"]
 
 _FOLDER = STATE / "bench"
 _RECORD = _FOLDER / "runs.jsonl"
@@ -302,5 +304,11 @@ def bench() -> None:
     pairs = _pairs(board)
     scale, memory = _scale(board)
     text = page(scale, pairs, memory)
-    (ROOT / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
     print(text)
+    bench_alerts()
+
+
+def bench_alerts() -> int:
+    """Measure rules, dashboards and notifications, and write their sections of the page."""
+    return modules("lab.bench_rules", "lab.bench_notify")

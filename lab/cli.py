@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lab import quality
 from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
-from lab.bench import bench
+from lab.bench import bench, bench_alerts
 from lab.bench_disk import bench_disk
 from lab.demo import bring_down, bring_up, preparation
 from lab.engine import ensure_engine
@@ -88,6 +88,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "down": ("remove the demo", _down),
     "prepare": ("make all that the scenarios need", _prepare),
     "bench": ("measure and write docs/benchmarks.md", _bench),
+    "bench-alerts": (
+        "measure rules, dashboards and notifications, and write their part of the page",
+        lambda _: bench_alerts(),
+    ),
     "bench-disk": ("measure the deletion of a million files", _bench_disk),
     "engine": ("find or start the container engine", lambda _: _simple(ensure_engine)),
     "venv": ("make .venv", lambda _: _simple(ensure_venv)),

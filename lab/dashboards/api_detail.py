@@ -15,6 +15,7 @@ from lab.dashboards.kit import (
     log_metric,
     log_panel,
     on_right_axis,
+    or_else,
     prom,
     records,
 )
@@ -238,24 +239,30 @@ LOGS = Row(
     [
         (
             50,
-            log_panel(
-                "Errors",
-                "The runbook's query for errors, newest first.",
-                lines(f'{{{API_LOG}}} |= "ERROR" | json {_READABLE}'),
-                size=(12, 10),
+            or_else(
+                log_panel(
+                    "Errors",
+                    "The runbook's query for errors, newest first.",
+                    lines(f'{{{API_LOG}}} |= "ERROR" | json {_READABLE}'),
+                    size=(12, 10),
+                ),
+                "No errors.",
             ),
         ),
         (
             51,
-            log_panel(
-                "Slow requests",
-                "Requests that took more than 1 s, newest first.",
-                lines(
-                    f'{{{API_LOG}}} | json | route=~"$route" | duration_ms > 1000 | __error__="" '
-                    "| line_format `{{.duration_ms}} ms {{.status}} {{.method}} {{.path}} "
-                    "{{.request_id}}`"
+            or_else(
+                log_panel(
+                    "Slow requests",
+                    "Requests that took more than 1 s, newest first.",
+                    lines(
+                        f'{{{API_LOG}}} | json | route=~"$route" | duration_ms > 1000 | __error__="" '
+                        "| line_format `{{.duration_ms}} ms {{.status}} {{.method}} {{.path}} "
+                        "{{.request_id}}`"
+                    ),
+                    size=(12, 10),
                 ),
-                size=(12, 10),
+                "No slow requests.",
             ),
         ),
     ],

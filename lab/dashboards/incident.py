@@ -15,6 +15,7 @@ from lab.dashboards.kit import (
     named,
     note,
     number,
+    or_else,
     prom,
     records,
     states,
@@ -277,25 +278,31 @@ _CHANGES = Row(
         ),
         (
             31,
-            log_panel(
-                "Services started and stopped",
-                "What systemd started, stopped or saw fail, newest first.",
-                lines(
-                    f'{{job=~".+", {_ANY}}} | identifier="systemd" '
-                    '|~ "^(Started|Stopped|Reloaded|Failed)|Main process exited|Scheduled restart" '
-                    '!~ "Session|session|User Manager|slice"'
+            or_else(
+                log_panel(
+                    "Services started and stopped",
+                    "What systemd started, stopped or saw fail, newest first.",
+                    lines(
+                        f'{{job=~".+", {_ANY}}} | identifier="systemd" '
+                        '|~ "^(Started|Stopped|Reloaded|Failed)|Main process exited|Scheduled restart" '
+                        '!~ "Session|session|User Manager|slice"'
+                    ),
+                    size=(8, 9),
+                    labels=True,
                 ),
-                size=(8, 9),
-                labels=True,
+                "Nothing was started or stopped.",
             ),
         ),
         (
             32,
-            log_panel(
-                "Remediations",
-                "What was done about it, by whom or what, and how it ended.",
-                lines(f'{{job="koprogo-remediation", {_D}}} | json'),
-                size=(8, 9),
+            or_else(
+                log_panel(
+                    "Remediations",
+                    "What was done about it, by whom or what, and how it ended.",
+                    lines(f'{{job="koprogo-remediation", {_D}}} | json'),
+                    size=(8, 9),
+                ),
+                "Nothing was remediated.",
             ),
         ),
     ],
@@ -305,32 +312,41 @@ _LOGS = Row(
     [
         (
             40,
-            log_panel(
-                "API",
-                "Errors of the API's log, newest first.",
-                lines(
-                    f'{{job=~"koprogo-api|koprogo-api-journal", {_D}}} |~ "ERROR|CRITICAL|panic"'
+            or_else(
+                log_panel(
+                    "API",
+                    "Errors of the API's log, newest first.",
+                    lines(
+                        f'{{job=~"koprogo-api|koprogo-api-journal", {_D}}} |~ "ERROR|CRITICAL|panic"'
+                    ),
+                    size=(12, 9),
                 ),
-                size=(12, 9),
+                "No errors.",
             ),
         ),
         (
             41,
-            log_panel(
-                "PostgreSQL",
-                "Errors of PostgreSQL's log, newest first.",
-                lines(f'{{job="postgresql", {_D}}} |~ "ERROR|FATAL|PANIC"'),
-                size=(12, 9),
+            or_else(
+                log_panel(
+                    "PostgreSQL",
+                    "Errors of PostgreSQL's log, newest first.",
+                    lines(f'{{job="postgresql", {_D}}} |~ "ERROR|FATAL|PANIC"'),
+                    size=(12, 9),
+                ),
+                "No errors.",
             ),
         ),
         (
             42,
-            log_panel(
-                "Hosts",
-                "Errors of the journals, newest first.",
-                lines(f'{{job=~".+", {_ANY}}} | severity_text=~"err.*|crit.*|alert|emerg.*"'),
-                size=(12, 9),
-                labels=True,
+            or_else(
+                log_panel(
+                    "Hosts",
+                    "Errors of the journals, newest first.",
+                    lines(f'{{job=~".+", {_ANY}}} | severity_text=~"err.*|crit.*|alert|emerg.*"'),
+                    size=(12, 9),
+                    labels=True,
+                ),
+                "No errors.",
             ),
         ),
         (

@@ -229,6 +229,11 @@ def number(
     return _range(panel, None, None, decimals)
 
 
+def or_else(panel: Any, text: str) -> Any:
+    """What a panel says instead of "No data": that nothing happened, or why nobody looks."""
+    return panel.no_value(text)
+
+
 def bars(
     title: str,
     about: str,

@@ -13,6 +13,7 @@ from lab.dashboards.kit import (
     log_metric,
     log_panel,
     number,
+    or_else,
     prom,
     records,
 )
@@ -53,11 +54,14 @@ STATEMENTS = Row(
         ),
         (
             51,
-            log_panel(
-                "Statements slower than 1 s, with their text",
-                "Newest first. EXPLAIN (ANALYZE, BUFFERS) one of them to see where its time goes.",
-                lines(_SLOW),
-                size=(16, 8),
+            or_else(
+                log_panel(
+                    "Statements slower than 1 s, with their text",
+                    "Newest first. EXPLAIN (ANALYZE, BUFFERS) one of them to see where its time goes.",
+                    lines(_SLOW),
+                    size=(16, 8),
+                ),
+                "No slow statements.",
             ),
         ),
         (
@@ -156,16 +160,19 @@ MAINTENANCE = Row(
         ),
         (
             63,
-            graph(
-                "Dead rows",
-                "Rows that vacuum has still to clean, the ten worst tables.",
-                "short",
-                prom(
-                    "topk(10, max by (host, datname, relname) "
-                    f"(pg_stat_user_tables_n_dead_tup{{{_DB}}}))",
-                    "{{datname}} {{relname}}",
+            or_else(
+                graph(
+                    "Dead rows",
+                    "Rows that vacuum has still to clean, the ten worst tables.",
+                    "short",
+                    prom(
+                        "topk(10, max by (host, datname, relname) "
+                        f"(pg_stat_user_tables_n_dead_tup{{{_DB}}}))",
+                        "{{datname}} {{relname}}",
+                    ),
+                    size=(8, 8),
                 ),
-                size=(8, 8),
+                "postgres_exporter reports tables from 0.12 on.",
             ),
         ),
         (
@@ -210,11 +217,14 @@ LOGS = Row(
     [
         (
             70,
-            log_panel(
-                "Errors",
-                "Lines with ERROR, FATAL or PANIC, newest first.",
-                lines(f'{{{DATABASE_LOG}}} |~ "ERROR|FATAL|PANIC"'),
-                size=(12, 9),
+            or_else(
+                log_panel(
+                    "Errors",
+                    "Lines with ERROR, FATAL or PANIC, newest first.",
+                    lines(f'{{{DATABASE_LOG}}} |~ "ERROR|FATAL|PANIC"'),
+                    size=(12, 9),
+                ),
+                "No errors.",
             ),
         ),
         (

@@ -14,6 +14,7 @@ from lab.dashboards.kit import (
     log_panel,
     named,
     number,
+    or_else,
     prom,
     states,
 )
@@ -104,16 +105,19 @@ _NOW = Row(
         ),
         (
             16,
-            states(
-                "Armed",
-                "Whether each watcher can do its work, as it says itself: rules are loaded, logs are read, "
-                "the firewall's sets are in place.",
-                *(
-                    prom(f"koprogo_{name}_armed{{{_ANY}}}", f"{{{{host}}}} {name}")
-                    for name in ("suricata", "fail2ban", "crowdsec")
+            or_else(
+                states(
+                    "Armed",
+                    "Whether each watcher can do its work, as it says itself: rules are loaded, logs are "
+                    "read, the firewall's sets are in place.",
+                    *(
+                        prom(f"koprogo_{name}_armed{{{_ANY}}}", f"{{{{host}}}} {name}")
+                        for name in ("suricata", "fail2ban", "crowdsec")
+                    ),
+                    names=_ARMED,
+                    size=(24, 6),
                 ),
-                names=_ARMED,
-                size=(24, 6),
+                "Suricata, fail2ban and CrowdSec are not on these hosts.",
             ),
         ),
     ],
@@ -139,56 +143,68 @@ _LOGINS = Row(
         ),
         (
             20,
-            bars(
-                "Failed logins by client",
-                "The ten addresses with most refused logins in the chosen time. One address is a guesser, "
-                "many with few each are a spread attack.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (remote_addr) (count_over_time({_LOGIN} [$__range])))",
-                    "{{remote_addr}}",
-                    instant=True,
+            or_else(
+                bars(
+                    "Failed logins by client",
+                    "The ten addresses with most refused logins in the chosen time. One address is a "
+                    "guesser, many with few each are a spread attack.",
+                    "short",
+                    log_metric(
+                        f"topk(10, sum by (remote_addr) (count_over_time({_LOGIN} [$__range])))",
+                        "{{remote_addr}}",
+                        instant=True,
+                    ),
+                    size=(6, 8),
                 ),
-                size=(6, 8),
+                "Nobody was refused.",
             ),
         ),
         (
             21,
-            bars(
-                "Refused requests by client",
-                "The ten addresses with most 4xx answers in the chosen time: who probes the API.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (remote_addr) (count_over_time({_CLIENT} [$__range])))",
-                    "{{remote_addr}}",
-                    instant=True,
+            or_else(
+                bars(
+                    "Refused requests by client",
+                    "The ten addresses with most 4xx answers in the chosen time: who probes the API.",
+                    "short",
+                    log_metric(
+                        f"topk(10, sum by (remote_addr) (count_over_time({_CLIENT} [$__range])))",
+                        "{{remote_addr}}",
+                        instant=True,
+                    ),
+                    size=(6, 8),
                 ),
-                size=(6, 8),
+                "Nobody was refused.",
             ),
         ),
         (
             22,
-            graph(
-                "Failed SSH logins",
-                "Refused SSH logins of 5 minutes, by host.",
-                "short",
-                log_metric(f"sum by (host) (count_over_time({_SSH} [5m]))", "{{host}}"),
-                drawn_as_bars=True,
-                size=(12, 7),
+            or_else(
+                graph(
+                    "Failed SSH logins",
+                    "Refused SSH logins of 5 minutes, by host.",
+                    "short",
+                    log_metric(f"sum by (host) (count_over_time({_SSH} [5m]))", "{{host}}"),
+                    drawn_as_bars=True,
+                    size=(12, 7),
+                ),
+                "Nobody was refused.",
             ),
         ),
         (
             23,
-            graph(
-                "sudo and SSH sessions",
-                "Sessions that were opened, of 5 minutes: who works on the hosts, and when.",
-                "short",
-                log_metric(
-                    f'sum by (host) (count_over_time({{job="auth", {_ANY}}} |= "session opened" [5m]))',
-                    "{{host}}",
+            or_else(
+                graph(
+                    "sudo and SSH sessions",
+                    "Sessions that were opened, of 5 minutes: who works on the hosts, and when.",
+                    "short",
+                    log_metric(
+                        f'sum by (host) (count_over_time({{job="auth", {_ANY}}} |= "session opened" [5m]))',
+                        "{{host}}",
+                    ),
+                    drawn_as_bars=True,
+                    size=(12, 7),
                 ),
-                drawn_as_bars=True,
-                size=(12, 7),
+                "Nobody signed in.",
             ),
         ),
     ],
@@ -198,46 +214,58 @@ _BANS = Row(
     [
         (
             30,
-            graph(
-                "Bans",
-                "Addresses that were banned, of 5 minutes, by jail.",
-                "short",
-                log_metric(f"sum by (jail) (count_over_time({_BAN} [5m]))", "{{jail}}"),
-                drawn_as_bars=True,
-                size=(6, 8),
+            or_else(
+                graph(
+                    "Bans",
+                    "Addresses that were banned, of 5 minutes, by jail.",
+                    "short",
+                    log_metric(f"sum by (jail) (count_over_time({_BAN} [5m]))", "{{jail}}"),
+                    drawn_as_bars=True,
+                    size=(6, 8),
+                ),
+                "Nobody was banned.",
             ),
         ),
         (
             33,
-            graph(
-                "Banned now",
-                "Addresses that are banned, by jail.",
-                "short",
-                prom(f"koprogo_fail2ban_jail_banned{{{_ANY}}}", "{{host}} {{jail}}"),
-                size=(6, 8),
+            or_else(
+                graph(
+                    "Banned now",
+                    "Addresses that are banned, by jail.",
+                    "short",
+                    prom(f"koprogo_fail2ban_jail_banned{{{_ANY}}}", "{{host}} {{jail}}"),
+                    size=(6, 8),
+                ),
+                "fail2ban is not on these hosts.",
             ),
         ),
         (
             31,
-            bars(
-                "Banned addresses",
-                "The addresses banned most often in the chosen time.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (address, jail) (count_over_time({_BAN} [$__range])))",
-                    "{{address}} {{jail}}",
-                    instant=True,
+            or_else(
+                bars(
+                    "Banned addresses",
+                    "The addresses banned most often in the chosen time.",
+                    "short",
+                    log_metric(
+                        f"topk(10, sum by (address, jail) (count_over_time({_BAN} [$__range])))",
+                        "{{address}} {{jail}}",
+                        instant=True,
+                    ),
+                    size=(6, 8),
                 ),
-                size=(6, 8),
+                "Nobody was banned.",
             ),
         ),
         (
             32,
-            log_panel(
-                "fail2ban's log",
-                "Bans and unbans, newest first. Lift one: fail2ban-client set JAIL unbanip ADDRESS",
-                lines(f'{{job="fail2ban", {_ANY}}} |~ "Ban|Unban|ERROR"'),
-                size=(6, 8),
+            or_else(
+                log_panel(
+                    "fail2ban's log",
+                    "Bans and unbans, newest first. Lift one: fail2ban-client set JAIL unbanip ADDRESS",
+                    lines(f'{{job="fail2ban", {_ANY}}} |~ "Ban|Unban|ERROR"'),
+                    size=(6, 8),
+                ),
+                "Nobody was banned.",
             ),
         ),
     ],
@@ -247,21 +275,27 @@ _LOGS = Row(
     [
         (
             60,
-            log_panel(
-                "Failed logins to the API",
-                "The runbook's query for failed logins, newest first.",
-                lines(f"{_LOGIN} | line_format `{{{{.remote_addr}}}} {{{{.user_agent}}}}`"),
-                size=(12, 9),
+            or_else(
+                log_panel(
+                    "Failed logins to the API",
+                    "The runbook's query for failed logins, newest first.",
+                    lines(f"{_LOGIN} | line_format `{{{{.remote_addr}}}} {{{{.user_agent}}}}`"),
+                    size=(12, 9),
+                ),
+                "Nobody was refused.",
             ),
         ),
         (
             61,
-            log_panel(
-                "SSH and sudo",
-                "The hosts' log of logins, newest first.",
-                lines(f'{{job="auth", {_ANY}}}'),
-                size=(12, 9),
-                labels=True,
+            or_else(
+                log_panel(
+                    "SSH and sudo",
+                    "The hosts' log of logins, newest first.",
+                    lines(f'{{job="auth", {_ANY}}}'),
+                    size=(12, 9),
+                    labels=True,
+                ),
+                "Nobody signed in.",
             ),
         ),
     ],

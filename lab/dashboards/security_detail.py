@@ -6,7 +6,16 @@
 from __future__ import annotations
 
 from lab.dashboards.board import Row
-from lab.dashboards.kit import bars, graph, lines, log_metric, log_panel, on_right_axis, prom
+from lab.dashboards.kit import (
+    bars,
+    graph,
+    lines,
+    log_metric,
+    log_panel,
+    on_right_axis,
+    or_else,
+    prom,
+)
 
 __all__ = ["CROWDSEC", "DECISIONS", "INTRUSION", "INTRUSIONS"]
 
@@ -23,72 +32,89 @@ INTRUSIONS = Row(
     [
         (
             40,
-            graph(
-                "Intrusion alerts",
-                "Alerts of 5 minutes, by signature.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (signature) (count_over_time({INTRUSION} [5m])))",
-                    "{{signature}}",
+            or_else(
+                graph(
+                    "Intrusion alerts",
+                    "Alerts of 5 minutes, by signature.",
+                    "short",
+                    log_metric(
+                        f"topk(10, sum by (signature) (count_over_time({INTRUSION} [5m])))",
+                        "{{signature}}",
+                    ),
+                    drawn_as_bars=True,
+                    stacked=True,
                 ),
-                drawn_as_bars=True,
-                stacked=True,
+                "No alerts, or no Suricata on these hosts.",
             ),
         ),
         (
             41,
-            bars(
-                "Where they come from",
-                "The addresses with most alerts in the chosen time.",
-                "short",
-                log_metric(
-                    f"topk(10, sum by (src_ip) (count_over_time({INTRUSION} [$__range])))",
-                    "{{src_ip}}",
-                    instant=True,
+            or_else(
+                bars(
+                    "Where they come from",
+                    "The addresses with most alerts in the chosen time.",
+                    "short",
+                    log_metric(
+                        f"topk(10, sum by (src_ip) (count_over_time({INTRUSION} [$__range])))",
+                        "{{src_ip}}",
+                        instant=True,
+                    ),
+                    size=(6, 8),
                 ),
-                size=(6, 8),
+                "No alerts, or no Suricata on these hosts.",
             ),
         ),
         (
             42,
-            bars(
-                "By severity",
-                "Alerts of the chosen time by severity; 1 is the gravest.",
-                "short",
-                log_metric(
-                    f"sum by (severity, category) (count_over_time({INTRUSION} [$__range]))",
-                    "{{severity}} {{category}}",
-                    instant=True,
+            or_else(
+                bars(
+                    "By severity",
+                    "Alerts of the chosen time by severity; 1 is the gravest.",
+                    "short",
+                    log_metric(
+                        f"sum by (severity, category) (count_over_time({INTRUSION} [$__range]))",
+                        "{{severity}} {{category}}",
+                        instant=True,
+                    ),
+                    size=(6, 8),
                 ),
-                size=(6, 8),
+                "No alerts, or no Suricata on these hosts.",
             ),
         ),
         (
             43,
-            on_right_axis(
-                graph(
-                    "The sensor itself",
-                    "Packets that Suricata saw and lost, as the running engine counts them. Lost packets "
-                    "are attacks not seen; no packets is a blind sensor. Dashed: rules that are loaded.",
-                    "pps",
-                    prom(f"rate(koprogo_suricata_packets{{{_ANY}}}[5m])", "{{host}} seen"),
-                    prom(f"rate(koprogo_suricata_dropped_packets{{{_ANY}}}[5m])", "{{host}} lost"),
-                    prom(f"koprogo_suricata_rules_loaded{{{_ANY}}}", "{{host}} rules"),
-                    size=(8, 9),
+            or_else(
+                on_right_axis(
+                    graph(
+                        "The sensor itself",
+                        "Packets that Suricata saw and lost, as the running engine counts them. Lost packets "
+                        "are attacks not seen; no packets is a blind sensor. Dashed: rules that are loaded.",
+                        "pps",
+                        prom(f"rate(koprogo_suricata_packets{{{_ANY}}}[5m])", "{{host}} seen"),
+                        prom(
+                            f"rate(koprogo_suricata_dropped_packets{{{_ANY}}}[5m])", "{{host}} lost"
+                        ),
+                        prom(f"koprogo_suricata_rules_loaded{{{_ANY}}}", "{{host}} rules"),
+                        size=(8, 9),
+                    ),
+                    ".* rules",
+                    "short",
                 ),
-                ".* rules",
-                "short",
+                "Suricata is not on these hosts.",
             ),
         ),
         (
             44,
-            log_panel(
-                "Alerts with their evidence",
-                "Suricata's alerts as they are in eve.json, newest first.",
-                lines(
-                    f"{INTRUSION} | line_format `{{{{.severity}}}} {{{{.src_ip}}}} {{{{.signature}}}}`"
+            or_else(
+                log_panel(
+                    "Alerts with their evidence",
+                    "Suricata's alerts as they are in eve.json, newest first.",
+                    lines(
+                        f"{INTRUSION} | line_format `{{{{.severity}}}} {{{{.src_ip}}}} {{{{.signature}}}}`"
+                    ),
+                    size=(16, 9),
                 ),
-                size=(16, 9),
+                "No alerts, or no Suricata on these hosts.",
             ),
         ),
     ],
@@ -98,46 +124,58 @@ CROWDSEC = Row(
     [
         (
             50,
-            graph(
-                "Decisions in force",
-                "Decisions by their reason and origin (own scenarios, or the community's list).",
-                "short",
-                prom(f"sum by (reason, origin) ({DECISIONS})", "{{origin}} {{reason}}"),
-                stacked=True,
-                size=(8, 8),
+            or_else(
+                graph(
+                    "Decisions in force",
+                    "Decisions by their reason and origin (own scenarios, or the community's list).",
+                    "short",
+                    prom(f"sum by (reason, origin) ({DECISIONS})", "{{origin}} {{reason}}"),
+                    stacked=True,
+                    size=(8, 8),
+                ),
+                "No decisions, or no CrowdSec on these hosts.",
             ),
         ),
         (
             51,
-            graph(
-                "Alerts",
-                "What CrowdSec's scenarios noticed, by scenario.",
-                "short",
-                prom(f"sum by (reason) (cs_alerts{{{_ANY}}})", "{{reason}}"),
-                size=(8, 8),
+            or_else(
+                graph(
+                    "Alerts",
+                    "What CrowdSec's scenarios noticed, by scenario.",
+                    "short",
+                    prom(f"sum by (reason) (cs_alerts{{{_ANY}}})", "{{reason}}"),
+                    size=(8, 8),
+                ),
+                "No alerts, or no CrowdSec on these hosts.",
             ),
         ),
         (
             52,
-            graph(
-                "Lines read",
-                "Lines per second that CrowdSec reads, by source. A source at 0 is not watched.",
-                "short",
-                prom(
-                    f"sum by (host, source) (rate(cs_filesource_hits_total{{{_ANY}}}[5m])) or "
-                    f"sum by (host, source) (rate(cs_journalctlsource_hits_total{{{_ANY}}}[5m]))",
-                    "{{host}} {{source}}",
+            or_else(
+                graph(
+                    "Lines read",
+                    "Lines per second that CrowdSec reads, by source. A source at 0 is not watched.",
+                    "short",
+                    prom(
+                        f"sum by (host, source) (rate(cs_filesource_hits_total{{{_ANY}}}[5m])) or "
+                        f"sum by (host, source) (rate(cs_journalctlsource_hits_total{{{_ANY}}}[5m]))",
+                        "{{host}} {{source}}",
+                    ),
+                    size=(8, 8),
                 ),
-                size=(8, 8),
+                "CrowdSec is not on these hosts.",
             ),
         ),
         (
             53,
-            log_panel(
-                "CrowdSec's log",
-                "Newest first. What is in force: cscli decisions list",
-                lines(f'{{job="crowdsec", {_ANY}}}'),
-                size=(24, 8),
+            or_else(
+                log_panel(
+                    "CrowdSec's log",
+                    "Newest first. What is in force: cscli decisions list",
+                    lines(f'{{job="crowdsec", {_ANY}}}'),
+                    size=(24, 8),
+                ),
+                "CrowdSec is not on these hosts.",
             ),
         ),
     ],

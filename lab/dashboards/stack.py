@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from lab.dashboards.board import Board, Row, deployment, host
-from lab.dashboards.kit import graph, log_metric, named, on_right_axis, prom, states
+from lab.dashboards.kit import graph, log_metric, named, on_right_axis, or_else, prom, states
 from lab.dashboards.stack_detail import COMPONENTS, LOGS, NOW, STORES
 
 __all__ = ["BOARD"]
@@ -225,21 +225,24 @@ _ALERTS = Row(
         ),
         (
             10,
-            graph(
-                "Certificates",
-                "Time until each certificate ends; the alert comes 14 days before.",
-                "s",
-                prom(
-                    f"min by (host, certificate) (koprogo_certificate_not_after_seconds{{{_ANY}}}) "
-                    "- time()",
-                    "{{host}} {{certificate}}",
+            or_else(
+                graph(
+                    "Certificates",
+                    "Time until each certificate ends; the alert comes 14 days before.",
+                    "s",
+                    prom(
+                        f"min by (host, certificate) (koprogo_certificate_not_after_seconds{{{_ANY}}}) "
+                        "- time()",
+                        "{{host}} {{certificate}}",
+                    ),
+                    prom(
+                        f"min by (host, target) (probe_ssl_earliest_cert_expiry{{{_ANY}}}) - time()",
+                        "{{host}} as served at {{target}}",
+                    ),
+                    levels=[(None, "red"), (1209600, "transparent")],
+                    size=(24, 7),
                 ),
-                prom(
-                    f"min by (host, target) (probe_ssl_earliest_cert_expiry{{{_ANY}}}) - time()",
-                    "{{host}} as served at {{target}}",
-                ),
-                levels=[(None, "red"), (1209600, "transparent")],
-                size=(24, 7),
+                "No certificates: one host alone has no doors.",
             ),
         ),
     ],

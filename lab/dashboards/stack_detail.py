@@ -13,6 +13,7 @@ from lab.dashboards.kit import (
     log_panel,
     number,
     on_right_axis,
+    or_else,
     prom,
     records,
 )
@@ -280,15 +281,18 @@ LOGS = Row(
     [
         (
             50,
-            log_panel(
-                "What the stack complains about",
-                "Lines of the stack's daemons at level warning or worse, newest first.",
-                lines(
-                    '{job=~"prometheus|alertmanager|loki|log_collector|.*_exporter|metrics_gateway", '
-                    'deployment=~"$deployment", host=~"$host"} '
-                    '|~ "level=(warn|error)|(?i)\\\\berror\\\\b|panic"'
+            or_else(
+                log_panel(
+                    "What the stack complains about",
+                    "Lines of the stack's daemons at level warning or worse, newest first.",
+                    lines(
+                        '{job=~"prometheus|alertmanager|loki|log_collector|.*_exporter|metrics_gateway", '
+                        'deployment=~"$deployment", host=~"$host"} '
+                        '|~ "level=(warn|error)|(?i)\\\\berror\\\\b|panic"'
+                    ),
+                    labels=True,
                 ),
-                labels=True,
+                "No complaints.",
             ),
         )
     ],

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from lab.dashboards.board import Row
-from lab.dashboards.kit import bars, graph, lines, log_panel, prom, records
+from lab.dashboards.kit import bars, graph, lines, log_panel, or_else, prom, records
 from lab.dashboards.system_queries import BLOCK, NODE, RATE, WIRE, share_free
 
 __all__ = ["DISK", "LOGS", "NETWORK", "PROCESSES"]
@@ -71,21 +71,24 @@ DISK = Row(
         ),
         (
             44,
-            graph(
-                "Time of a disk operation",
-                "Mean time of reads and writes. Empty while a disk does nothing.",
-                "s",
-                prom(
-                    f"rate(node_disk_read_time_seconds_total{{{BLOCK}}}[5m]) "
-                    f"/ (rate(node_disk_reads_completed_total{{{BLOCK}}}[5m]) > 0)",
-                    "{{host}} {{device}} read",
+            or_else(
+                graph(
+                    "Time of a disk operation",
+                    "Mean time of reads and writes. Empty while a disk does nothing.",
+                    "s",
+                    prom(
+                        f"rate(node_disk_read_time_seconds_total{{{BLOCK}}}[5m]) "
+                        f"/ (rate(node_disk_reads_completed_total{{{BLOCK}}}[5m]) > 0)",
+                        "{{host}} {{device}} read",
+                    ),
+                    prom(
+                        f"rate(node_disk_write_time_seconds_total{{{BLOCK}}}[5m]) "
+                        f"/ (rate(node_disk_writes_completed_total{{{BLOCK}}}[5m]) > 0)",
+                        "{{host}} {{device}} write",
+                    ),
+                    size=(8, 8),
                 ),
-                prom(
-                    f"rate(node_disk_write_time_seconds_total{{{BLOCK}}}[5m]) "
-                    f"/ (rate(node_disk_writes_completed_total{{{BLOCK}}}[5m]) > 0)",
-                    "{{host}} {{device}} write",
-                ),
-                size=(8, 8),
+                "Nothing was read or written.",
             ),
         ),
     ],
@@ -214,14 +217,17 @@ LOGS = Row(
     [
         (
             70,
-            log_panel(
-                "Warnings and errors of the journal",
-                "What the hosts' services wrote at level warning or worse, newest first.",
-                lines(
-                    '{job=~".+", deployment=~"$deployment", host=~"$host"} '
-                    '| severity_text=~"warn.*|err.*|crit.*|alert|emerg.*"'
+            or_else(
+                log_panel(
+                    "Warnings and errors of the journal",
+                    "What the hosts' services wrote at level warning or worse, newest first.",
+                    lines(
+                        '{job=~".+", deployment=~"$deployment", host=~"$host"} '
+                        '| severity_text=~"warn.*|err.*|crit.*|alert|emerg.*"'
+                    ),
+                    labels=True,
                 ),
-                labels=True,
+                "No warnings.",
             ),
         )
     ],

@@ -27,21 +27,17 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._notificatio
     build,
     reaches_nobody,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._routes import (
+    receiver_shape_errors,
+    route_shape_errors,
+    routes_of,
+)
 
 __all__ = ["errors_in", "settings", "variable_errors", "variable_warnings"]
 
 _SECRETS = "secrets/"
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEVERITY = re.compile(r"""\s*severity\s*=\s*["']?([^"'~]*?)["']?\s*""")
-
-
-def _routes(
-    route: Mapping[str, Any], where: str = "route"
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every route of the tree with the path to it, such as C(route.routes[1])."""
-    yield where, route
-    for number, child in enumerate(route.get("routes") or []):
-        yield from _routes(child, f"{where}.routes[{number}]")
 
 
 def _secret_references(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
@@ -98,7 +94,7 @@ def _severity_errors(where: str, route: Mapping[str, Any]) -> Iterator[str]:
 
 def _route_errors(config: Mapping[str, Any], receivers: set[str], intervals: set[str]) -> list[str]:
     errors = []
-    for where, route in _routes(config.get("route") or {}):
+    for where, route in routes_of(config.get("route") or {}):
         if "receiver" in route:
             errors += _undefined("receiver", route["receiver"], receivers, f"{where}.receiver")
         elif where == "route":
@@ -130,7 +126,16 @@ def _config_errors(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> lis
 
     config: Alertmanager's sections, as they will be written. secrets: name to value.
     """
+    errors = route_shape_errors(config.get("route") or {})
+    if errors:
+        return errors
     receivers, errors = _named(config, "receivers")
+    errors += [
+        error
+        for receiver in config.get("receivers") or []
+        if isinstance(receiver, Mapping)
+        for error in receiver_shape_errors(receiver)
+    ]
     intervals, interval_errors = _named(config, "time_intervals")
     errors += interval_errors
     errors += _route_errors(config, receivers, intervals)

@@ -13,6 +13,7 @@ This file is private to the collection.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Number(Setting):
 
     def problem(self, value: Any) -> str:
         """See the base class."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isinf(value):
             return "expected a number"
         if self.low <= value <= self.high:
             return ""
@@ -74,15 +75,17 @@ class Number(Setting):
 
 @dataclass(frozen=True, kw_only=True)
 class Duration(Setting):
-    """A duration in Prometheus' notation; C(0s) for none."""
+    """A duration in Prometheus' notation, C(0s) for none; low is the shortest one that makes sense."""
+
+    low: str = "0s"
 
     def problem(self, value: Any) -> str:
         """See the base class."""
         try:
-            duration_seconds(str(value) if isinstance(value, str) else "")
+            seconds = duration_seconds(str(value) if isinstance(value, str) else "")
         except ValueError:
             return "expected a duration such as 0s, 30s or 1h30m"
-        return ""
+        return "" if seconds >= duration_seconds(self.low) else f"expected at least {self.low}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,8 @@ ALERTS: Mapping[str, Alert] = {
     alert.name: alert for alert in (*PRODUCT_ALERTS, *SLO_ALERTS, *LOG_ALERTS, *STACK_ALERTS)
 }
 
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 Overrides = Mapping[str, Mapping[str, Any]]
 
 
@@ -196,6 +198,11 @@ def own_rule_errors(variable: str, files: Any, taken: Overrides) -> list[str]:
         f"{variable}.{name}: expected another file name, those that begin with 'koprogo-' are the catalogue's"
         for name in files
         if str(name).startswith("koprogo-")
+    ]
+    errors += [
+        f"{variable}: expected a file name of letters, digits, '.', '_' and '-', found '{name}'"
+        for name in files
+        if not _FILE.fullmatch(str(name))
     ]
     seen: dict[str, list[tuple[str, Any]]] = {}
     for file, name, labels in _named_alerts(files):

@@ -243,7 +243,8 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
         component="system",
         hold="5m",
         threshold=Number(default=0.2, high=1, what="share of the time that all cores are idle"),
-        further={"window": Duration(default="5m", what="the time that is looked at")},
+        # A rate needs two samples in its window.
+        further={"window": Duration(default="5m", low="30s", what="the time that is looked at")},
         tiers=(Tier(expr=_HIGH_CPU),),
         summary="The processors of {{ $labels.host }} are busy",
         value="{{ $value | humanizePercentage }} idle",

@@ -212,7 +212,11 @@ def _office_hours(options: Options) -> Errors:
 
 
 def _grouping(options: Options) -> Errors:
-    for label in options.get("group_by") or []:
+    labels = options.get("group_by") or []
+    if not isinstance(labels, (list, tuple)):
+        yield f"alertmanager_group_by: expected a list, found '{labels}'"
+        labels = []
+    for label in labels:
         yield from _matches("group_by", str(label), _LABEL, "a label's name or '...'")
     problems = [error for name in _INTERVALS for error in _duration(name, options[name])]
     yield from problems

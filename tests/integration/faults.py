@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.integration.boxes import Box
+from pathlib import Path
 
-__all__ = ["BOX", "FAULTS", "log_in_wrongly", "make_database_errors"]
+from tests.integration.boxes import Box, docker
+
+__all__ = ["BOX", "FAULTS", "log_in_wrongly", "make_database_errors", "show_own_processors"]
 
 BOX = Box("alerts-box1")
 
@@ -14,6 +16,7 @@ _CONNECT = (
 )
 _EXPORTER = "$(systemctl show --value --property MainPID prometheus-node-exporter)"
 _API = "$(systemctl show --value --property MainPID koprogo-api)"
+_PROCESSORS = Path(__file__).with_name("processors.py")
 # Niced: the machine's other work goes on, and the time counts as busy all the same.
 _BURN = (
     "for n in $(seq $(nproc)); do "
@@ -68,6 +71,16 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemctl start postgresql@15-main",
     ),
 }
+
+
+def show_own_processors() -> None:
+    """From now on the node exporter sees the host's own work, and not the whole machine's."""
+    docker("cp", str(_PROCESSORS), f"{BOX.name}:/opt/processors.py")
+    BOX.sh(
+        "systemd-run -q --unit own-processors python3 /opt/processors.py /run/stat; "
+        "while ! [ -s /run/stat ]; do sleep 0.1; done; "
+        f"nsenter -m -t {_EXPORTER} mount --bind /run/stat /proc/stat"
+    )
 
 
 def log_in_wrongly() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-from lab.promtool import ensure_promtool
+from lab.binaries import PROMTOOL, ensure_binary
 from lab.shell import LabError
 
 init_plugin_loader([str(Path(__file__).parents[2] / "collections")])
@@ -17,6 +17,6 @@ init_plugin_loader([str(Path(__file__).parents[2] / "collections")])
 def promtool() -> Path:
     """The path of promtool; without it the tests fail with what was tried."""
     try:
-        return ensure_promtool()
+        return ensure_binary(*PROMTOOL)
     except LabError as error:
         pytest.fail(str(error), pytrace=False)

@@ -82,6 +82,24 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
             {"prometheus_evaluation_interval": "1m"},
             ["prometheus_evaluation_interval: expected at most half", "DatabaseDown"],
         ),
+        (
+            {
+                "alertmanager_slack": {"webhook_url": "https://hooks.example.org/x"},
+                "alertmanager_routes": [{"reciever": "warning"}],
+            },
+            ["alertmanager_routes[0].reciever: unknown option", "did you mean receiver?"],
+        ),
+        (
+            {"alertmanager_route": {"receiver": "team"}, "alertmanager_receivers": []},
+            ["alertmanager_route.receiver: expected a receiver that exists (nowhere)", "'team'"],
+        ),
+        (
+            {"prometheus_alerts": {"ApiDown": {"for": "soon"}, "SlowApi": {"quantile": 99}}},
+            [
+                "prometheus_alerts.ApiDown.for: expected a duration",
+                "prometheus_alerts.SlowApi.quantile: expected a number from 0 to 1, found '99'",
+            ],
+        ),
         ({"loki_archive_sha256": ""}, ["loki_archive_sha256: expected a value", "loki_install"]),
     ],
 )

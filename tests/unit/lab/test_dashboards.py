@@ -130,6 +130,13 @@ def test_every_excuse_is_for_a_query_that_exists() -> None:
         assert any(fnmatch(address, glob) for address in addresses), glob
 
 
+@pytest.mark.parametrize("panel", ALL_PANELS, ids=name)
+def test_a_panel_that_may_be_empty_says_what_that_means(panel: Panel) -> None:
+    queries = panel_queries(panel)
+    if queries and all(any(fnmatch(q.address, glob) for glob in excused()) for q in queries):
+        assert panel.raw["fieldConfig"]["defaults"].get("noValue"), panel.title
+
+
 def test_nothing_is_left_of_the_librarys_default_of_hiding_links() -> None:
     def placements(value: Any) -> list[Any]:
         if isinstance(value, dict):

@@ -81,6 +81,13 @@ def test_good_settings(given: Any) -> None:
         ({"ApiDown": {"severity": "high"}}, ["expected one of critical, warning, info", "'high'"]),
         ({"ApiDown": {"enabled": "no"}}, ["enabled: expected true or false", "'no'"]),
         ({"ApiDown": {"threshold": 1}}, ["ApiDown.threshold: unknown setting"]),
+        ({"ApiDown": None}, ["ApiDown: expected a dictionary of settings", "NoneType"]),
+        ({"SlowApi": {"threshold": float("nan")}}, ["expected a number of at least 0", "'nan'"]),
+        (
+            {"SlowApi": {"threshold": float("inf")}},
+            ["SlowApi.threshold: expected a number", "'inf'"],
+        ),
+        ({"HighCpu": {"window": "10s"}}, ["HighCpu.window: expected at least 30s", "'10s'"]),
     ],
 )
 def test_bad_settings(given: Any, words: list[str]) -> None:
@@ -98,6 +105,7 @@ def test_a_host_cannot_set_what_concerns_the_deployment() -> None:
     [
         ({"g": {"groups": [{"rules": [{"alert": "ApiDown", "expr": "x"}]}]}}, {}, ["'ApiDown'"]),
         ({"koprogo-x": {"groups": []}}, {}, ["prometheus_rules.koprogo-x: expected another file name"]),
+        ({"../x": {"groups": []}}, {}, ["prometheus_rules: expected a file name of letters", "'../x'"]),
         (
             {n: {"groups": [{"name": "g", "rules": [{"alert": "Mine", "expr": "x"}]}]} for n in ("a", "b")},
             {},

@@ -310,6 +310,51 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "alertmanager_routes[0].receiver: expected a receiver that exists",
     ),
     (
+        {"group_by": "alertname"},
+        "alertmanager_group_by: expected a list, found 'alertname'",
+    ),
+    (
+        {"routes": [{"reciever": "critical"}]},
+        "alertmanager_routes[0].reciever: unknown option of a route; did you mean receiver?",
+    ),
+    (
+        {"routes": [{"receiver": "nowhere", "who": "me"}]},
+        "alertmanager_routes[0].who: unknown option of a route; expected one of receiver, continue",
+    ),
+    (
+        {"routes": [{"routes": [{"group_wait": "soon"}]}]},
+        "alertmanager_routes[0].routes[0].group_wait: expected a duration such as 30s or 4h, found 'soon'",
+    ),
+    (
+        {"routes": [{"repeat_interval": "0s"}]},
+        "alertmanager_routes[0].repeat_interval: expected a duration longer than zero, found '0s'",
+    ),
+    (
+        {"routes": [{"matchers": "team=payments"}]},
+        "alertmanager_routes[0].matchers: expected a list, found 'team=payments'",
+    ),
+    (
+        {"routes": [{"matchers": ["team payments"]}]},
+        'alertmanager_routes[0].matchers: expected a matcher such as team="payments", '
+        "found 'team payments'",
+    ),
+    (
+        {"routes": [{"routes": {"receiver": "nowhere"}}]},
+        "alertmanager_routes[0].routes: expected a list",
+    ),
+    (
+        {"routes": [{"routes": ["nowhere"]}]},
+        "alertmanager_routes[0].routes[0]: expected a route, found 'nowhere'",
+    ),
+    (
+        {"route": "nowhere"},
+        "alertmanager_route: expected a route, found 'nowhere'",
+    ),
+    (
+        {"receivers": [{"name": "team", "slak_configs": []}]},
+        "alertmanager_receivers[team].slak_configs: unknown integration; did you mean slack_configs?",
+    ),
+    (
         {"route": {"receiver": "nowhere", "routes": [{"match": {"severity": "Warning"}}]}},
         "alertmanager_route.routes[0].match: expected a severity such as critical, warning, info, "
         "found 'Warning'; did you mean warning?",
@@ -325,6 +370,12 @@ def test_a_wrong_option_is_named_and_no_secret_is_shown(
     assert len(errors) == 1
     assert sentence in errors[0]
     assert "s3cret" not in errors[0]
+
+
+def test_what_newer_versions_may_have_is_no_slip() -> None:
+    team = {"name": "team", "msteams_configs": [], "jira_configs": []}
+    route = {"receiver": "team", "group_wait": "0s", "matchers": ['a!~"x|y"', "c = d"]}
+    assert variable_errors(prefixed({"receivers": [team], "routes": [route]})) == []
 
 
 def test_severities_of_ones_own_rules_are_no_slip() -> None:

@@ -44,8 +44,8 @@ FAULTS: dict[str, tuple[str, str]] = {
         f"rm {LIMITED}/full",
     ),
     "errors": (
-        "systemd-run -q --unit more-traffic koprogo-api traffic --rate 16 --duration 600; "
-        "koprogo-api faults on errors rate=0.7 status=503",
+        "systemd-run -q --unit more-traffic koprogo-api traffic --rate 20 --duration 600; "
+        "koprogo-api faults on errors rate=0.6 status=503",
         "koprogo-api faults off errors; systemctl stop more-traffic",
     ),
     "runaway query": (

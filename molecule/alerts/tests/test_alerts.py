@@ -35,7 +35,7 @@ TOGETHER = {
     "disk": ("DiskFull", 60, 0),
     "errors": ("HighErrorRate", 60, 0),
     # A request that waits counts when the API gives up, and they must be one in a hundred of all.
-    "runaway query": ("SlowApi", 30, 60),
+    "runaway query": ("SlowApi", 30, 75),
     "memory": ("MemoryExhaustion", 60, 0),
     # Four fifths of the window.
     "processor": ("HighCpu", 30, 60),

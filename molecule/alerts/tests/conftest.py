@@ -45,6 +45,12 @@ def works() -> dict[str, Work]:
     return {}
 
 
+@pytest.fixture(scope="package")
+def busy() -> set[str]:
+    """Alerts that say more about the machine than about the host: it was busy with something else."""
+    return set()
+
+
 @pytest.fixture
 def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Show a figure although the test passes."""

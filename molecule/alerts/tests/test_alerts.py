@@ -122,8 +122,8 @@ def test_2_independent_faults_at_once(watcher: Watcher, tell: Tell) -> None:
 def test_3_what_a_remediation_cannot_cure_escalates_and_counts(
     pool: ThreadPoolExecutor, works: dict[str, Work], slack: Receivers
 ) -> None:
-    # It begins to be watched now, for five minutes.
-    works["HighErrorRate"] = begin(pool, "HighErrorRate")
+    # It begins to be watched now, for five minutes and through what comes meanwhile.
+    works["HighErrorRate"] = begin(pool, "HighErrorRate", remediation_verify_timeout=600)
     # What spins goes on to spin with less weight: the host's others gain, the alert stays.
     outcome = begin(pool, "HighCpu", remediation_verify_timeout=5).end()
     assert outcome.rc == 2, outcome.text
@@ -138,13 +138,19 @@ def test_3_what_a_remediation_cannot_cure_escalates_and_counts(
 
 
 def test_4_each_remediation_ends_its_fault_and_its_alert(
-    pool: ThreadPoolExecutor, works: dict[str, Work], watcher: Watcher, tell: Tell
+    pool: ThreadPoolExecutor,
+    works: dict[str, Work],
+    busy: set[str],
+    watcher: Watcher,
+    tell: Tell,
 ) -> None:
     pids = {unit: property_of(unit, "MainPID") for unit in ("hoarder", "spinner")}
     began = time.time()
     # First what takes the processors from the other remediations.
     works["HighCpu"] = begin(pool, "HighCpu", remediation_cpu_action="restart")
-    for alert in ("SlowApi", "DatabaseConnectionsHigh", "MemoryExhaustion", "DiskFull"):
+    busy |= machine_is_busy(5)
+    works["SlowApi"] = begin(pool, "SlowApi", remediation_verify_timeout=600)
+    for alert in ("DatabaseConnectionsHigh", "MemoryExhaustion", "DiskFull"):
         works[alert] = begin(pool, alert)
     for alert in ("DatabaseConnectionsHigh", "MemoryExhaustion", "DiskFull"):
         works.pop(alert).resolve()
@@ -185,9 +191,7 @@ def test_6_a_stopped_database_comes_back_and_then_the_api(
     fire(watcher, tell, api="API stopped", database="PostgreSQL stopped")
     refused = remediate("api_down", box=BOX.name)
     assert refused.rc == 2, refused.text
-    assert (
-        "REFUSED. Refused restart:koprogo-api: the cause is elsewhere (PostgreSQL" in refused.text
-    )
+    assert "REFUSED. the cause is elsewhere (PostgreSQL: 127.0.0.1:5432" in refused.text
     record = incidents("ApiDown")[-1]
     assert_complete(record, alert="ApiDown", outcome="refused")
     assert_escalated(record, slack)
@@ -198,8 +202,10 @@ def test_6_a_stopped_database_comes_back_and_then_the_api(
         assert work.alert not in watcher.fired
 
 
-def test_7_what_looks_back_ends_with_its_window(works: dict[str, Work], watcher: Watcher) -> None:
-    busy = machine_is_busy()
+def test_7_what_looks_back_ends_with_its_window(
+    works: dict[str, Work], busy: set[str], watcher: Watcher
+) -> None:
+    busy |= machine_is_busy()
     for alert in ("HighErrorRate", "SlowApi", "HighCpu"):
         work = works.pop(alert)
         if alert in busy:

@@ -99,7 +99,7 @@ def begin(pool: ThreadPoolExecutor, alert: str, **variables: object) -> Work:
     future = pool.submit(remediate, playbook_of(alert), box=BOX.name, **variables)
     wait_for(
         lambda: _ends(alert) > before or future.done(),
-        seconds=90,
+        seconds=180,
         every=0.3,
         what=f"the act for {alert}",
     )

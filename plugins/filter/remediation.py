@@ -33,17 +33,32 @@ def remediation_limit_problem(
 
 
 def remediation_fleet_problem(
-    firing: Iterable[str], *, members: Sequence[str], share: float, group: str
+    firing: Iterable[str],
+    *,
+    members: Sequence[str],
+    share: float,
+    group: str,
+    unknown: str = "",
+    hosts: int = 1,
+    automatic: bool = False,
 ) -> str:
     """See remediation_fleet_problem.yml."""
-    return _remediation.fleet_problem(firing, members=members, share=float(share), group=group)
+    return _remediation.fleet_problem(
+        firing,
+        members=members,
+        share=float(share),
+        group=group,
+        unknown=unknown,
+        hosts=int(hosts),
+        automatic=automatic,
+    )
 
 
 def remediation_outcome(
-    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool
+    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool, unknown: str = ""
 ) -> dict[str, str]:
     """See remediation_outcome.yml."""
-    return _remediation.outcome_of(acts, alert=alert, check=check)
+    return _remediation.outcome_of(acts, alert=alert, check=check, unknown=unknown)
 
 
 class FilterModule:

@@ -25,7 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api
 
-__all__ = ["Alert", "Sight", "await_resolved", "look"]
+__all__ = ["Alert", "Sight", "await_resolved", "firing_hosts", "look"]
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _UNUSABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
@@ -82,6 +82,21 @@ def look(api: Api, alert: Alert, *, now: Callable[[], float] = time.time) -> Sig
     if reason:
         return Sight(state="unknown", reason=reason, alerts=found)
     return Sight(state="pending" if states else "inactive", alerts=found)
+
+
+def firing_hosts(
+    api: Api, alert: Alert, *, now: Callable[[], float] = time.time
+) -> tuple[list[str], str]:
+    """Hosts on which the alert fires, its own or another; and why that isn't known, empty if it is."""
+    try:
+        reason = _rule_problem(api, alert, now())
+        query = f'ALERTS{{alertname={_quoted(alert.name)},alertstate="firing"}}'
+        rows = api.data("/api/v1/query", query=query)["result"]
+        return sorted({row["metric"].get("host", "") for row in rows} - {""}), reason
+    except ProbeError as error:
+        return [], error.message
+    except _UNUSABLE as error:
+        return [], f"{api.url} answered in an unknown form: {error!r}"
 
 
 def _rule_problem(api: Api, alert: Alert, now: float) -> str:

@@ -179,7 +179,7 @@ class State:
 
 
 def runs_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Entries of the same id as one run: its beginning, the last entry, and the outcome that holds.
+    """Entries of the same id as one run: beginning, end, last entry, and the outcome that holds.
 
     A verdict replaces the outcome that the action gave itself.
     """
@@ -187,9 +187,11 @@ def runs_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for entry in entries:
         phase, key = entry.get("phase"), str(entry.get("id", ""))
         if phase == "begin":
-            runs[key] = {"begin": entry, "last": entry, "outcome": "", "id": key}
+            runs[key] = {"begin": entry, "end": entry, "last": entry, "outcome": "", "id": key}
         elif phase in ("end", "verdict") and key in runs:
             runs[key]["last"] = entry
+            if phase == "end":
+                runs[key]["end"] = entry
             runs[key]["outcome"] = str(entry.get("outcome", ""))
     return list(runs.values())
 
@@ -211,9 +213,10 @@ def judge_state(
             state.runs_in_window += 1
         # A run without an end died, or still runs: the lock tells, not the ledger.
         state.last_outcome = run["outcome"] or "aborted"
-        state.last_time = str(run["last"].get("time", ""))
-        # When a run died isn't known; that it was found dead is no reason to wait anew.
-        since = clock.since(run["begin" if state.last_outcome == "aborted" else "last"])
+        state.last_time = str(run["end"].get("time", ""))
+        # When a run died isn't known; that it was found dead is no reason to wait anew, nor is a
+        # verdict, which may come long after the act.
+        since = clock.since(run["begin" if state.last_outcome == "aborted" else "end"])
         left = limits.cool_down - since
         state.cool_down_left = max(0.0, left)
         if int(run["begin"].get("seq", 0)) <= closed_at or state.last_outcome == "resolved":

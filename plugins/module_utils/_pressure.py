@@ -42,6 +42,7 @@ class _Process:
     ticks: int
     started: int
     anonymous: int
+    shared: int
     resident: int
     nice: int
 
@@ -184,11 +185,7 @@ class Pressure:
         shared = re.search(r"^RssShmem:\s+(\d+) kB", status, re.MULTILINE)
         resident = int(fields[21]) * _PAGE
         # Pages of files are given back under pressure; without the figures all of it counts.
-        own = (
-            sum(int(match.group(1)) for match in (anonymous, shared) if match) * 1024
-            if anonymous
-            else resident
-        )
+        own = int(anonymous[1]) * 1024 if anonymous else resident
         return _Process(
             pid=pid,
             # A thread of the kernel has no memory of its own and no unit.
@@ -197,6 +194,7 @@ class Pressure:
             ticks=int(fields[11]) + int(fields[12]),
             started=int(fields[19]),
             anonymous=own,
+            shared=int(shared[1]) * 1024 if anonymous and shared else 0,
             resident=resident,
             nice=int(fields[16]),
         )
@@ -255,16 +253,21 @@ def _consumers(
 ) -> list[Consumer]:
     """Add up processes by unit. One that came or went in between counts with what is known of it."""
     rows: dict[str, Consumer] = {}
+    shared: dict[str, int] = {}
     for key, process in after.items():
         row = rows.setdefault(process.unit, Consumer(unit=process.unit))
         earlier = before.get(key)
         used = process.ticks - (earlier.ticks if earlier else 0)
         row.cpu += used / _TICKS / seconds
         row.memory += process.anonymous
+        # Every process of a server such as PostgreSQL has the same shared memory: it counts once.
+        shared[process.unit] = max(shared.get(process.unit, 0), process.shared)
         if earlier:
             row.growth += (process.anonymous - earlier.anonymous) / seconds
         row.processes += 1
         row.pids.append(process.pid)
         row.commands.add(process.name)
         row.age = max(row.age, uptime - process.started / _TICKS)
+    for unit, size in shared.items():
+        rows[unit].memory += size
     return list(rows.values())

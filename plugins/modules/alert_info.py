@@ -14,6 +14,7 @@ description:
   - Asks Prometheus for the state of an alert, once or until it was inactive for O(hold) seconds.
   - An alert that isn't there counts as resolved only if its rule exists, is evaluated without error, and the
     host's targets are scraped and up. Else the outcome is V(inconclusive), as it is without an answer.
+  - Tells on which other hosts the alert fires too, or why that is not known.
 extends_documentation_fragment:
   - koprogo.observability.attributes.info
 options:
@@ -112,6 +113,17 @@ history:
   sample:
     - {after: 0.0, state: firing, reason: ''}
     - {after: 60.8, state: inactive, reason: ''}
+hosts:
+  description: All hosts on which the alert fires.
+  returned: success
+  type: list
+  elements: str
+  sample: [db1, db2]
+hosts_reason:
+  description: Why RV(hosts) may not be all of them; empty if they are.
+  returned: success
+  type: str
+  sample: ''
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -119,6 +131,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.koprogo.observability.plugins.module_utils._alert import (
     Alert,
     await_resolved,
+    firing_hosts,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api
@@ -156,6 +169,7 @@ def main() -> None:
             timeout=params["timeout"] if params["wait"] else 0.0,
             interval=params["interval"],
         )
+        result["hosts"], result["hosts_reason"] = firing_hosts(api, alert)
     except KoprogoError as error:
         module.fail_json(**error.as_result())
     module.exit_json(changed=False, **result)

@@ -62,12 +62,27 @@ def limit_problem(
 
 
 def fleet_problem(
-    firing: Iterable[str], *, members: Sequence[str], share: float, group: str
+    firing: Iterable[str],
+    *,
+    members: Sequence[str],
+    share: float,
+    group: str,
+    unknown: str = "",
+    hosts: int = 1,
+    automatic: bool = False,
 ) -> str:
     """Return why no host of a group is to be touched: too many of them have the alert at once.
 
     That means a shared cause, or a monitoring that is wrong; a group of one or two cannot tell.
+    ``unknown`` is why nobody knows who has it; then only a human may act, and on one host: C(hosts)
+    is how many the run has.
     """
+    if unknown and (automatic or hosts > 1):
+        run = "an automatic run" if automatic else f"a run on {hosts} hosts"
+        return (
+            f"{unknown}: nobody knows which hosts of the group {group} have this alert, and {run} "
+            "could meet all of them. A human may go on with one host."
+        )
     sick = sorted(set(firing) & set(members))
     if len(members) < 3 or len(sick) < 2 or len(sick) / len(members) <= share:
         return ""
@@ -77,11 +92,14 @@ def fleet_problem(
     )
 
 
-def outcome_of(acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool) -> dict[str, str]:
+def outcome_of(
+    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool, unknown: str = ""
+) -> dict[str, str]:
     """Return how a run ended on a host, as C(outcome) and C(reason).
 
     ``acts`` are the results of the modules that act. ``alert`` is C(gone), C(firing), C(unknown), or
     C(unasked) where no Prometheus is known. Nothing is resolved while the alert still fires.
+    ``unknown`` is why it is unknown.
     """
     for act in acts:
         if ended := _failure(act, check=check):
@@ -95,7 +113,8 @@ def outcome_of(acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool) ->
         "firing": ("not_resolved", f"{did}, and the alert still fires"),
         "unknown": (
             "inconclusive",
-            f"{did}, and Prometheus does not say whether the alert is gone",
+            f"{did}, and Prometheus does not say whether the alert is gone"
+            + (f": {unknown}" if unknown else ""),
         ),
         "gone": ("resolved" if changed else "healthy", f"{did}, and the alert is gone"),
         "unasked": ("resolved" if changed else "healthy", f"{did}; Prometheus was not asked"),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tests.integration.play import ROOT
+from tests.integration.play import Results, Task, run_tasks
 
 __all__ = [
     "HOSTS",
@@ -28,8 +25,6 @@ __all__ = [
 ]
 
 HOSTS = ("component-box12", "component-box13")
-Task = dict[str, Any]
-Results = dict[str, list[dict[str, Any]]]
 
 
 def install(**options: Any) -> Task:
@@ -60,38 +55,10 @@ def aside(command: str) -> None:
 
 def on_hosts(*tasks: Task, check: bool = False) -> Results:
     """Run tasks on both hosts, failures too; the result of each, in order."""
-    play = {
-        "hosts": "all",
-        "gather_facts": False,
-        "tasks": [
-            {"name": f"Task {n}", "ignore_errors": True, **task} for n, task in enumerate(tasks)
-        ],
-    }
-    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "tasks.json"
-    path.write_text(json.dumps([play]))
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    command = [program, "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(path)]
-    done = subprocess.run(
-        [*command, *(["--check"] if check else []), "--diff"],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    begin = done.stdout.find("{")
-    assert begin >= 0, done.stdout + done.stderr
-    plays = json.loads(done.stdout[begin:])["plays"]
-    results = {host: [task["hosts"][host] for task in plays[0]["tasks"]] for host in HOSTS}
+    results = run_tasks(*tasks, check=check, diff=True)
+    assert set(results) == set(HOSTS)
     for rows in results.values():
-        assert len(rows) == len(tasks)
         for row in rows:
-            assert "Traceback" not in str(row), row
             assert "warnings" not in row or row.get("failed") or check, row["warnings"]
     return results
 

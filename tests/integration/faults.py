@@ -1,4 +1,4 @@
-"""Real faults: how each is made, and how it ends."""
+"""Real faults: how each is made, and what ends it where no remediation does."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ from pathlib import Path
 
 from tests.integration.boxes import Box, docker
 
-__all__ = ["BOX", "FAULTS", "log_in_wrongly", "make_database_errors", "show_own_processors"]
+__all__ = [
+    "BOX",
+    "FAULTS",
+    "LIMITED",
+    "log_in_wrongly",
+    "make_database_errors",
+    "put_programs",
+    "show_own_processors",
+]
 
 BOX = Box("alerts-box1")
+#: The disk that can fill up.
+LIMITED = "/srv/limited"
 
 _CONNECT = (
-    "import psycopg2, time; "
-    "held = [psycopg2.connect(dbname='koprogo_db') for _ in range(80)]; time.sleep(600)"
+    "import psycopg2, time; held = [psycopg2.connect(dbname='koprogo_db') for _ in range(78)]; "
+    "[one.cursor().execute('SELECT 1') for one in held]; time.sleep(900)"
 )
 _EXPORTER = "$(systemctl show --value --property MainPID prometheus-node-exporter)"
 _API = "$(systemctl show --value --property MainPID koprogo-api)"
+_PROGRAM = Path(__file__).with_name("astray.py")
 _PROCESSORS = Path(__file__).with_name("processors.py")
-# Niced: the machine's other work goes on, and the time counts as busy all the same.
-_BURN = (
-    "for n in $(seq $(nproc)); do "
-    "systemd-run -q --unit burn$n nice -n 19 sh -c 'while :; do :; done'; done"
-)
+# Writers wait for it, readers don't.
+_RUNAWAY = "BEGIN; LOCK TABLE payments, expenses IN SHARE MODE; SELECT pg_sleep(900)"
 _LOGIN = (
     "import urllib.request as u, urllib.error, json\n"
     "for _ in range(15):\n"
@@ -34,30 +42,43 @@ _LOGIN = (
     "        pass\n"
 )
 
-#: By name: what starts it, what ends it.
+#: By name: what starts it, and what a human does about it.
 FAULTS: dict[str, tuple[str, str]] = {
-    # Until there is no room, which is what head then says.
+    # Old logs, each a day younger than the one before, and then something new until there is no
+    # room, which is what head then says.
     "disk": (
-        "head -c 1G /dev/zero > /srv/limited/full 2> /dev/null; test -s /srv/limited/full",
-        "rm /srv/limited/full",
+        f"mkdir {LIMITED}/log && cd {LIMITED}/log && for n in 1 2 3 4 5; do "
+        'head -c 8M /dev/zero > app.log.$n && touch -d "-$((50 - n)) days" app.log.$n; done && '
+        f"head -c 1G /dev/zero > {LIMITED}/full 2> /dev/null; test -s {LIMITED}/full",
+        f"rm {LIMITED}/full",
     ),
     "errors": (
-        "systemd-run -q --unit more-traffic koprogo-api traffic --rate 30 --duration 300; "
-        "koprogo-api faults on errors rate=0.8 status=503",
+        "systemd-run -q --unit more-traffic koprogo-api traffic --rate 20 --duration 600; "
+        "koprogo-api faults on errors rate=0.6 status=503",
         "koprogo-api faults off errors; systemctl stop more-traffic",
     ),
-    "latency": (
-        "koprogo-api faults on latency seconds=1.6 rate=0.3",
-        "koprogo-api faults off latency",
+    "runaway query": (
+        f"systemd-run -q --unit runaway --uid koprogo psql -d koprogo_db -c '{_RUNAWAY}'",
+        "systemctl stop runaway",
     ),
+    # The host gets little memory, and then a unit takes what is left.
     "memory": (
-        "sed 's/^MemAvailable:.*/MemAvailable: 51200 kB/' /proc/meminfo > /run/meminfo; "
-        f"nsenter -m -t {_EXPORTER} mount --bind /run/meminfo /proc/meminfo",
-        f"nsenter -m -t {_EXPORTER} umount /proc/meminfo",
+        "systemd-run -q --unit small-memory python3 /opt/astray.py meminfo /run/meminfo 700; "
+        "while ! [ -s /run/meminfo ]; do sleep 0.1; done; "
+        "mount --bind /run/meminfo /proc/meminfo; "
+        f"nsenter -m -t {_EXPORTER} mount --bind /run/meminfo /proc/meminfo; "
+        "touch /run/astray-hoarder; "
+        "systemd-run -q --unit hoarder python3 /opt/astray.py hoard /run/astray-hoarder 650",
+        "systemctl stop hoarder",
     ),
-    "processor": (_BURN, "for n in $(seq $(nproc)); do systemctl stop burn$n; done"),
+    # A little niced: the host's other work goes on.
+    "processor": (
+        "touch /run/astray-spinner; systemd-run -q --unit spinner --nice 3 "
+        "python3 /opt/astray.py spin /run/astray-spinner",
+        "systemctl stop spinner",
+    ),
     "connections": (
-        f'systemd-run -q --unit connections --uid postgres python3 -c "{_CONNECT}"',
+        f'systemd-run -q --unit connections --uid koprogo python3 -c "{_CONNECT}"',
         "systemctl stop connections",
     ),
     "API hung": (f"kill -STOP {_API}", f"kill -CONT {_API}"),
@@ -71,6 +92,11 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemctl start postgresql@15-main",
     ),
 }
+
+
+def put_programs() -> None:
+    """What some faults are made with."""
+    docker("cp", str(_PROGRAM), f"{BOX.name}:/opt/astray.py")
 
 
 def show_own_processors() -> None:

@@ -1,16 +1,29 @@
-"""Run a playbook as a user does and see what it said and whether it touched the host."""
+"""Run a playbook as a user does, or single tasks, and see what came of it."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ROOT", "Outcome", "filesystem_changes", "run_playbook"]
+__all__ = [
+    "ROOT",
+    "Outcome",
+    "Results",
+    "Task",
+    "filesystem_changes",
+    "run_playbook",
+    "run_tasks",
+]
 
 ROOT = Path(__file__).parents[2]
+Task = dict[str, Any]
+#: Of each host the result of each task, in order.
+Results = dict[str, list[dict[str, Any]]]
 
 _ENVIRONMENT = {
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -32,17 +45,48 @@ class Outcome:
 
 def run_playbook(playbook: str, *arguments: str, inventory: str | None = None) -> Outcome:
     """C(ansible-playbook) on the scenario's inventory (or the given one), with the project's settings."""
+    done = _run(playbook, *arguments, inventory=inventory)
+    return Outcome(rc=done.returncode, text=" ".join((done.stdout + done.stderr).split()))
+
+
+def run_tasks(*tasks: Task, hosts: str = "all", check: bool = False, diff: bool = False) -> Results:
+    """Run tasks on hosts of the scenario one after another, failures too."""
+    play = {
+        "hosts": hosts,
+        "gather_facts": False,
+        "tasks": [
+            {"name": f"Task {n}", "ignore_errors": True, **task} for n, task in enumerate(tasks)
+        ],
+    }
+    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / f"tasks-{os.getpid()}.json"
+    path.write_text(json.dumps([play]), encoding="utf-8")
+    flags = (["--check"] if check else []) + (["--diff"] if diff else [])
+    done = _run(str(path), *flags, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    begin = done.stdout.find("{")
+    assert begin >= 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout[begin:])["plays"]
+    results: Results = {}
+    for task in found["tasks"]:
+        for host, result in task["hosts"].items():
+            assert "Traceback" not in str(result), result
+            results.setdefault(host, []).append(result)
+    assert all(len(rows) == len(tasks) for rows in results.values()), done.stdout
+    return results
+
+
+def _run(
+    playbook: str, *arguments: str, inventory: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     source = inventory or os.environ["MOLECULE_INVENTORY_FILE"]
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", source]
-    done = subprocess.run(
-        [*command, playbook, *arguments],
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    return subprocess.run(
+        [program, "-i", source, playbook, *arguments],
         cwd=ROOT,
-        env=os.environ | _ENVIRONMENT,
+        env=os.environ | _ENVIRONMENT | environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    return Outcome(rc=done.returncode, text=" ".join((done.stdout + done.stderr).split()))
 
 
 def filesystem_changes(container: str) -> set[str]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import testinfra
 
 from tests.integration.ask import wait_for
-from tests.integration.play import ROOT, Outcome, run_playbook
+from tests.integration.play import Outcome, run_playbook, run_tasks
 
 __all__ = [
     "BOXES",
@@ -67,43 +64,7 @@ def remediate(alert: str, *arguments: str, box: str = "", **variables: object) -
 
 def task(box: str, module: str, *, check: bool = False, **options: object) -> dict[str, Any]:
     """The result of one module on one host, a failure too."""
-    play = {
-        "hosts": box,
-        "gather_facts": False,
-        "tasks": [
-            {
-                "name": "It",
-                "ignore_errors": True,
-                f"koprogo.observability.{module}": options,
-            }
-        ],
-    }
-    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "task.json"
-    path.write_text(json.dumps([play]))
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    done = subprocess.run(
-        [
-            program,
-            "-i",
-            os.environ["MOLECULE_INVENTORY_FILE"],
-            str(path),
-            *(["--check"] if check else []),
-        ],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    begin = done.stdout.find("{")
-    assert begin >= 0, done.stdout + done.stderr
-    result: dict[str, Any] = json.loads(done.stdout[begin:])["plays"][0]["tasks"][0]["hosts"][box]
-    assert "Traceback" not in str(result), result
+    (result,) = run_tasks({f"koprogo.observability.{module}": options}, hosts=box, check=check)[box]
     return result
 
 

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.koprogo.observability.plugins.module_utils._alert import (
     Alert,
     await_resolved,
+    firing_hosts,
     look,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
@@ -39,6 +40,7 @@ class Prometheus:
         self.state = ""
         self.error = ""
         self.status = 200
+        self.firing: list[str] = []
 
     def __call__(self, url: str, **_options: Any) -> Answer:
         if self.error:
@@ -52,6 +54,8 @@ class Prometheus:
                 for name in self.rules
             ]
             data: dict[str, Any] = {"groups": [{"rules": rows}]}
+        elif "alertstate=" in query:
+            data = {"result": [{"metric": {"host": host}} for host in self.firing]}
         elif query.startswith("ALERTS"):
             metric: dict[str, Any] = {"alertname": "DiskFull", "alertstate": self.state}
             data = {"result": [{"metric": metric}] if self.state else []}
@@ -115,6 +119,20 @@ def test_what_is_seen(change: dict[str, Any], state: str, reason: str) -> None:
     sight = look(prometheus.api(), ALERT, now=lambda: NOW)
     assert sight.state == state
     assert reason in sight.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({}, ""), ({"rules": []}, "no rule DiskFull"), ({"error": "refused"}, "doesn't answer")],
+)
+def test_where_else_it_fires_and_whether_that_is_known(change: dict[str, Any], reason: str) -> None:
+    prometheus = Prometheus()
+    prometheus.firing = ["db2", "db1", "db2", ""]
+    vars(prometheus).update(change)
+    hosts, why = firing_hosts(prometheus.api(), ALERT, now=lambda: NOW)
+    assert hosts == ([] if "error" in change else ["db1", "db2"])
+    assert reason in why
+    assert bool(why) is bool(reason)
 
 
 def test_only_the_named_jobs_count() -> None:

@@ -112,6 +112,15 @@ def test_the_cool_down_counts_from_the_end(host: Host) -> None:
     host.run()
 
 
+def test_a_verdict_that_comes_late_does_not_begin_the_cool_down_anew(host: Host) -> None:
+    run_id = host.run()
+    host.time.pass_by(115)
+    host.ledger().verdict(run_id, "not_resolved")
+    assert host.refused() == "cool_down"
+    host.time.pass_by(5)
+    host.run()
+
+
 def test_actions_have_cool_downs_of_their_own(host: Host) -> None:
     host.run()
     host.run(name="restart:db")

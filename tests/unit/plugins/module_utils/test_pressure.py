@@ -58,7 +58,9 @@ class Proc:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def process(self, pid: int, group: str, *, ticks: int, kib: int, name: str = "a) b") -> None:
+    def process(
+        self, pid: int, group: str, *, ticks: int, kib: int, name: str = "a) b", shared: int = 0
+    ) -> None:
         fields = [
             "S",
             *["0"] * 10,
@@ -75,7 +77,7 @@ class Proc:
             "1",
         ]
         self.write(f"{pid}/stat", f"{pid} ({name}) {' '.join(fields)} 0 0\n")
-        self.write(f"{pid}/status", f"Name: x\nRssAnon:\t {kib} kB\nRssShmem:\t 0 kB\n")
+        self.write(f"{pid}/status", f"Name: x\nRssAnon:\t {kib} kB\nRssShmem:\t {shared} kB\n")
         self.write(f"{pid}/cgroup", group)
 
     def sleep(self, seconds: float) -> None:
@@ -116,6 +118,15 @@ def test_units_by_what_they_use_on_both_kinds_of_cgroups(proc: Proc) -> None:
     assert first["age"] == pytest.approx(100.0)
     units = [row.unit for row in sample.top("memory")]
     assert units == [API, "other.service", "session-1.scope"]
+
+
+def test_memory_that_processes_of_a_unit_share_counts_once(proc: Proc) -> None:
+    for number in range(80):
+        proc.process(
+            100 + number, "0::/postgresql.service\n", ticks=0, kib=10, shared=50_000 + number
+        )
+    rows = {row.unit: row.memory for row in proc.pressure().sample(1.0).consumers}
+    assert rows["postgresql.service"] == (80 * 10 + 50_079) * 1024
 
 
 def test_where_the_time_went(proc: Proc) -> None:

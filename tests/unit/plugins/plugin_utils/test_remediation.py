@@ -94,6 +94,37 @@ def test_a_shared_cause_leaves_the_fleet_alone(
     assert bool(said) is refused
 
 
+@pytest.mark.parametrize(
+    ("unknown", "hosts", "automatic", "said"),
+    [
+        ("", 9, True, ""),
+        ("Prometheus does not answer", 1, False, ""),
+        ("Prometheus does not answer", 1, True, "an automatic run"),
+        ("Prometheus does not answer", 2, False, "a run on 2 hosts"),
+    ],
+)
+def test_a_fleet_that_nobody_sees_is_met_by_a_human_and_one_host_at_a_time(
+    unknown: str, hosts: int, automatic: bool, said: str
+) -> None:
+    found = fleet_problem(
+        [],
+        members=list("abc"),
+        share=0.5,
+        group="api",
+        unknown=unknown,
+        hosts=hosts,
+        automatic=automatic,
+    )
+    assert bool(found) is bool(said)
+    assert said in found
+
+
+def test_why_it_is_inconclusive_is_said() -> None:
+    verdict = outcome_of([{"changed": True}], alert="unknown", check=False, unknown="no rule X")
+    assert verdict["outcome"] == "inconclusive"
+    assert verdict["reason"].endswith("whether the alert is gone: no rule X")
+
+
 ACTED = {"changed": True, "outcome": "resolved"}
 NOTHING = {"changed": False, "outcome": ""}
 

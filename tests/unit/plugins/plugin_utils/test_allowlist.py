@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from ansible.errors import AnsibleUndefinedVariable
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._allowlist import (
     allowlist,
@@ -33,6 +36,15 @@ def test_a_host_without_an_address_is_left_out() -> None:
         raise OSError(name)
 
     assert allowlist([], {"nowhere": {}}, [], resolver=unknown) == ["127.0.0.0/8", "::1"]
+
+
+def test_a_host_whose_address_cant_be_told_stops_the_run() -> None:
+    class OutsideLimit(dict[str, Any]):
+        def get(self, _key: str, _default: Any = None) -> Any:
+            raise AnsibleUndefinedVariable("'default_ipv4' is undefined")
+
+    with pytest.raises(ValueError, match=r"host db1: expected koprogo_address.*--limit"):
+        allowlist([], {"db1": OutsideLimit()}, [])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.ask import wait_for
+from tests.integration.attacks import ATTACKS, raw_request
 from tests.integration.benign import requests
 from tests.integration.boxes import docker
 from tests.integration.victim import Victim, on_each_victim
@@ -38,41 +39,6 @@ for source, raws in json.load(sys.stdin):
         s.sendall(raw.encode()); assert s.recv(4096).startswith(b"HTTP/1.1 200"), raw
     s.close()
 """
-ATTACKS = {
-    "sqli": [
-        "/api/v1/buildings?id=1%20UNION%20SELECT%20password%20FROM%20users",
-        "/api/v1/buildings?id=1/**/union/**/all/**/select/**/1",
-        "/api/v1/buildings?name=x'%20OR%20'1'='1",
-        "/api/v1/buildings?id=1+or+1=1",
-        "/api/v1/buildings?id=1;SELECT+pg_sleep(5)",
-        "/api/v1/buildings?id=1;DROP+TABLE+users",
-        "/api/v1/buildings?q=1+from+information_schema.tables",
-        "/api/v1/login?user=admin'--",
-    ],
-    "xss": [
-        "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
-        "/search?q=%3Cimg%20src=x%20onerror=alert(1)%3E",
-        "/search?q=%22%20onmouseover=%22alert(1)",
-        "/search?next=javascript:alert(1)",
-        "/search?q=%3Ciframe%20src=//evil.example%3E",
-    ],
-    "traversal": [
-        "/files/../../../../etc/passwd",
-        "/files/..%2f..%2f..%2fetc%2fpasswd",
-        "/files/%2e%2e/%2e%2e/%2e%2e/var/log",
-        "/files/%252e%252e%252f%252e%252e%252fetc",
-        "/files?name=..\\..\\windows\\win.ini",
-        "/files?name=/etc/passwd",
-    ],
-}
-CASES = [(kind, path) for kind, paths in ATTACKS.items() for path in paths]
-
-
-def raw(method: str, path: str, body: str = "", agent: str = "Mozilla/5.0") -> str:
-    head = f"{method} {path} HTTP/1.1\r\nHost: api.example\r\nUser-Agent: {agent}\r\n"
-    if body:
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n"
-    return f"{head}\r\n{body}"
 
 
 @pytest.fixture(autouse=True)
@@ -102,15 +68,14 @@ def alerts(box: Victim, since: float) -> list[dict[str, object]]:
     return [e for e in events if e["event_type"] == "alert" and e["timestamp"] >= stamp]
 
 
-def kinds(found: list[dict[str, object]]) -> dict[str, set[str]]:
-    """The kind of each alert by the path that raised it."""
-    result: dict[str, set[str]] = {}
+def by_path(found: list[dict[str, object]]) -> dict[str, set[int]]:
+    """The numbers of the rules that a path broke."""
+    result: dict[str, set[int]] = {}
     for event in found:
         alert, http = event["alert"], event.get("http", {})
         assert isinstance(alert, dict)
         assert isinstance(http, dict)
-        kind = alert["metadata"]["koprogo_kind"][0]
-        result.setdefault(str(http.get("url")), set()).add(kind)
+        result.setdefault(str(http.get("url")), set()).add(alert["signature_id"])
     return result
 
 
@@ -128,22 +93,13 @@ def test_the_engine_is_armed(box: Victim) -> None:
 @on_each_victim
 def test_attacks_are_seen(box: Victim) -> None:
     began = time.time()
+    requests = [raw_request("POST" if one.body else "GET", one.path, one.body) for one in ATTACKS]
     # Each attack from an address that is never banned, so that all of them arrive.
-    send(box, [("198.51.100.200", [raw("GET", path)]) for _kind, path in CASES])
-    send(
-        box,
-        [
-            ("198.51.100.200", [raw("POST", "/body/1", '{"name":"x\' or 1=1 --"}')]),
-            ("198.51.100.200", [raw("POST", "/body/2", '{"name":"<script>alert(1)</script>"}')]),
-            ("198.51.100.200", [raw("POST", "/body/3", "id=1' union select secret from users")]),
-        ],
-    )
-    expected = {path: kind for kind, path in CASES}
-    expected |= {"/body/1": "sqli", "/body/2": "xss", "/body/3": "sqli"}
+    send(box, [("198.51.100.200", [request]) for request in requests])
 
-    def missing() -> dict[str, str]:
-        seen = kinds(alerts(box, began))
-        return {p: k for p, k in expected.items() if k not in seen.get(p, set())}
+    def missing() -> dict[str, frozenset[int]]:
+        seen = by_path(alerts(box, began))
+        return {one.path: one.sids for one in ATTACKS if not one.sids <= seen.get(one.path, set())}
 
     try:
         wait_for(lambda: not missing(), seconds=12, what="an alert for each attack")
@@ -184,16 +140,16 @@ def test_ordinary_requests_raise_nothing(box: Victim) -> None:
     # Several clients, so that no quota is reached: what is judged is what they say.
     clients = ["198.51.100.66", "198.51.100.67", "198.51.100.68", "198.51.100.69"]
     traffic = [
-        (client, [raw(*request) for request in corpus[number :: len(clients)]])
+        (client, [raw_request(*request) for request in corpus[number :: len(clients)]])
         for number, client in enumerate(clients)
     ]
     send(box, traffic)
     # The engine looks at a connection's end, at the latest; this alert proves that it has.
-    send(box, [("198.51.100.200", [raw("GET", "/last?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/last?q=%3Cscript%3E")])])
     wait_for(
-        lambda: "/last?q=%3Cscript%3E" in kinds(alerts(box, began)), seconds=10, what="the last"
+        lambda: "/last?q=%3Cscript%3E" in by_path(alerts(box, began)), seconds=10, what="the last"
     )
-    found = kinds(alerts(box, began))
+    found = by_path(alerts(box, began))
     assert set(found) == {"/last?q=%3Cscript%3E"}, found
     for jail in ("sshd", "api-abuse", "postgresql"):
         assert not box.banned(jail)
@@ -204,11 +160,11 @@ def test_ordinary_requests_raise_nothing(box: Victim) -> None:
 @on_each_victim
 def test_the_log_is_rotated_and_followed(box: Victim) -> None:
     began = time.time()
-    send(box, [("198.51.100.200", [raw("GET", "/before?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/before?q=%3Cscript%3E")])])
     wait_for(lambda: alerts(box, began), seconds=10, what="an alert")
     box.sh("logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf")
     began = time.time()
-    send(box, [("198.51.100.200", [raw("GET", "/after?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/after?q=%3Cscript%3E")])])
     wait_for(lambda: alerts(box, began), seconds=10, what="an alert in the new file")
     assert "/before" not in box.sh(f"cat {EVE}")
     assert box.sh(f"stat -c '%U:%G %a' {EVE}").strip() == "root:adm 640"

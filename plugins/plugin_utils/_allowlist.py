@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
+from jinja2.exceptions import UndefinedError
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._doors import resolve
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import address
@@ -57,7 +57,7 @@ def _of_host(
     except OSError:
         # A host that has no address by now can't be banned by one.
         return []
-    except AnsibleError as error:
+    except UndefinedError as error:
         raise ValueError(
             f"host {host}: expected koprogo_address, which is never banned, found none ({error}). "
             "Facts of hosts outside --limit are unknown: run without it, or put the address into the "

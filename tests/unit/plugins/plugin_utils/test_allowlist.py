@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import jinja2
 import pytest
-from ansible.errors import AnsibleUndefinedVariable
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._allowlist import (
     allowlist,
@@ -39,12 +37,10 @@ def test_a_host_without_an_address_is_left_out() -> None:
 
 
 def test_a_host_whose_address_cant_be_told_stops_the_run() -> None:
-    class OutsideLimit(dict[str, Any]):
-        def get(self, _key: str, _default: Any = None) -> Any:
-            raise AnsibleUndefinedVariable("'default_ipv4' is undefined")
-
+    # What a template gives that asks for a fact of a host outside the limit.
+    unknown = jinja2.StrictUndefined("'dict object' has no attribute 'default_ipv4'")
     with pytest.raises(ValueError, match=r"host db1: expected koprogo_address.*--limit"):
-        allowlist([], {"db1": OutsideLimit()}, [])
+        allowlist([], {"db1": {"koprogo_address": unknown}}, [])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from jinja2.exceptions import UndefinedError
+
 from ansible_collections.koprogo.observability.plugins.plugin_utils._doors import resolve
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import address
 
@@ -55,6 +57,12 @@ def _of_host(
     except OSError:
         # A host that has no address by now can't be banned by one.
         return []
+    except UndefinedError as error:
+        raise ValueError(
+            f"host {host}: expected koprogo_address, which is never banned, found none ({error}). "
+            "Facts of hosts outside --limit are unknown: run without it, or put the address into the "
+            "inventory"
+        ) from error
 
 
 def allowlist(
@@ -68,7 +76,8 @@ def allowlist(
     A fleet that bans one of its own hosts takes itself down: an API with an old password would be
     kept from its database.
 
-    control: addresses that the control node is seen under. Raises ValueError for a bad entry.
+    control: addresses that the control node is seen under. Raises ValueError for a bad entry and for a
+    host whose address can't be told: without it the list would be shorter than before.
     """
     entries, control = list(entries), list(control)
     problems = entry_errors("koprogo_allowlist", entries) + entry_errors("control node", control)

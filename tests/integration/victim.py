@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from lab.sample_api.koprogo_api.logline import request_line
 from tests.integration.boxes import Box, docker
 
-__all__ = ["API_LOG", "ATTACKER", "Victim"]
+__all__ = ["API_LOG", "ATTACKER", "Victim", "every_victim", "on_each_victim"]
 
 ATTACKER = "198.51.100.66"
+_NAMES = ("detect-box12", "detect-box13")
 API_LOG = "/var/log/koprogo/api.log"
 # One connection attempt; a ban drops it silently.
 _KNOCK = (
@@ -55,8 +59,8 @@ class Victim(Box):
         return sum(p.get("counter", {}).get("packets", 0) for p in expressions)
 
     def unban_all(self) -> None:
-        """Give everybody access again."""
-        self.sh("fail2ban-client unban --all")
+        """Give everybody access again, whoever banned."""
+        self.sh("fail2ban-client unban --all && cscli decisions delete --all")
 
     def requests(self, count: int, address: str, **fields: Any) -> None:
         """Write lines of answered requests as the API does."""
@@ -76,3 +80,32 @@ class Victim(Box):
             for _number in range(count)
         )
         docker("exec", "-i", self.name, "sh", "-c", f"cat >> {shlex.quote(API_LOG)}", stdin=lines)
+
+
+def every_victim() -> list[Victim]:
+    """The scenario's hosts, one of each release."""
+    return [Victim(name) for name in _NAMES]
+
+
+def on_each_victim(test: Callable[..., None]) -> Callable[..., None]:
+    """A test of one host runs on all of them at once: it mostly waits for daemons."""
+
+    def together(**arguments: object) -> None:
+        with ThreadPoolExecutor() as pool:
+            running = {box: pool.submit(test, box, **arguments) for box in every_victim()}
+        errors = {box: error for box, one in running.items() if (error := one.exception())}
+        for box, error in errors.items():
+            error.add_note(f"on {box.name}")
+        if errors:
+            raise BaseExceptionGroup(", ".join(box.name for box in errors), list(errors.values()))
+
+    # pytest takes the fixtures that a test wants from its signature.
+    signature = inspect.signature(test)
+    rest = list(signature.parameters.values())[1:]
+    together.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
+    together.__name__, together.__doc__, together.__module__ = (
+        test.__name__,
+        test.__doc__,
+        test.__module__,
+    )
+    return together

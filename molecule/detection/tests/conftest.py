@@ -1,12 +1,12 @@
-"""Every test runs on both releases."""
+"""Nobody is banned when a test begins, on neither host."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.integration.victim import Victim
+from tests.integration.victim import Victim, on_each_victim
 
 
-@pytest.fixture(params=["detect-box12", "detect-box13"])
-def box(request: pytest.FixtureRequest) -> Victim:
-    return Victim(request.param)
+@pytest.fixture(autouse=True)
+def _nobody_is_banned() -> None:
+    on_each_victim(Victim.unban_all)()

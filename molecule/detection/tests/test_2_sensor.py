@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.ask import wait_for
+from tests.integration.attacks import ATTACKS, raw_request
 from tests.integration.benign import requests
 from tests.integration.boxes import docker
-from tests.integration.play import ROOT, run_playbook
-from tests.integration.victim import Victim
+from tests.integration.victim import Victim, on_each_victim
 
-CONVERGE = str(ROOT / "molecule/detection/converge.yml")
 EVE = "/var/log/suricata/eve.json"
-PORT = 8081
+# On the allow-list, like all that attack here: every attack has to arrive.
+SCANNER = "198.51.100.201"
 # Answers everything with 200, as an API behind its TLS terminator: plain, and in front of the sensor.
 SERVER = """
 import http.server
@@ -39,55 +39,20 @@ for source, raws in json.load(sys.stdin):
         s.sendall(raw.encode()); assert s.recv(4096).startswith(b"HTTP/1.1 200"), raw
     s.close()
 """
-ATTACKS = {
-    "sqli": [
-        "/api/v1/buildings?id=1%20UNION%20SELECT%20password%20FROM%20users",
-        "/api/v1/buildings?id=1/**/union/**/all/**/select/**/1",
-        "/api/v1/buildings?name=x'%20OR%20'1'='1",
-        "/api/v1/buildings?id=1+or+1=1",
-        "/api/v1/buildings?id=1;SELECT+pg_sleep(5)",
-        "/api/v1/buildings?id=1;DROP+TABLE+users",
-        "/api/v1/buildings?q=1+from+information_schema.tables",
-        "/api/v1/login?user=admin'--",
-    ],
-    "xss": [
-        "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
-        "/search?q=%3Cimg%20src=x%20onerror=alert(1)%3E",
-        "/search?q=%22%20onmouseover=%22alert(1)",
-        "/search?next=javascript:alert(1)",
-        "/search?q=%3Ciframe%20src=//evil.example%3E",
-    ],
-    "traversal": [
-        "/files/../../../../etc/passwd",
-        "/files/..%2f..%2f..%2fetc%2fpasswd",
-        "/files/%2e%2e/%2e%2e/%2e%2e/var/log",
-        "/files/%252e%252e%252f%252e%252e%252fetc",
-        "/files?name=..\\..\\windows\\win.ini",
-        "/files?name=/etc/passwd",
-    ],
-}
-CASES = [(kind, path) for kind, paths in ATTACKS.items() for path in paths]
-
-
-def raw(method: str, path: str, body: str = "", agent: str = "Mozilla/5.0") -> str:
-    head = f"{method} {path} HTTP/1.1\r\nHost: api.example\r\nUser-Agent: {agent}\r\n"
-    if body:
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n"
-    return f"{head}\r\n{body}"
 
 
 @pytest.fixture(autouse=True)
-def _server(box: Victim) -> Iterator[None]:
-    box.unban_all()
-    box.sh("cscli decisions delete --all 2>/dev/null", check=False)
-    script = shlex.quote(SERVER)
-    box.sh(
-        "systemctl is-active -q probe-target || systemd-run -q --unit probe-target "
-        f"python3 -c {script}"
-    )
-    wait_for(lambda: box.sh("ss -Hltn sport = :8081"), seconds=10, what="the server", every=0.2)
+def _server() -> Iterator[None]:
+    def start(box: Victim) -> None:
+        box.sh(f"systemd-run -q --unit probe-target python3 -c {shlex.quote(SERVER)}")
+        wait_for(lambda: box.sh("ss -Hltn sport = :8081"), seconds=10, what="the server", every=0.2)
+
+    def stop(box: Victim) -> None:
+        box.sh("systemctl stop probe-target")
+
+    on_each_victim(start)()
     yield
-    box.sh("systemctl stop probe-target")
+    on_each_victim(stop)()
 
 
 def send(box: Victim, traffic: list[tuple[str, list[str]]]) -> None:
@@ -103,18 +68,18 @@ def alerts(box: Victim, since: float) -> list[dict[str, object]]:
     return [e for e in events if e["event_type"] == "alert" and e["timestamp"] >= stamp]
 
 
-def kinds(found: list[dict[str, object]]) -> dict[str, set[str]]:
-    """The kind of each alert by the path that raised it."""
-    result: dict[str, set[str]] = {}
+def by_path(found: list[dict[str, object]]) -> dict[str, set[int]]:
+    """The numbers of the rules that a path broke."""
+    result: dict[str, set[int]] = {}
     for event in found:
         alert, http = event["alert"], event.get("http", {})
         assert isinstance(alert, dict)
         assert isinstance(http, dict)
-        kind = alert["metadata"]["koprogo_kind"][0]
-        result.setdefault(str(http.get("url")), set()).add(kind)
+        result.setdefault(str(http.get("url")), set()).add(alert["signature_id"])
     return result
 
 
+@on_each_victim
 def test_the_engine_is_armed(box: Victim) -> None:
     rules = json.loads(box.sh("suricatasc -c ruleset-stats"))["message"]
     assert sum(one["rules_loaded"] for one in rules) >= 17
@@ -125,25 +90,16 @@ def test_the_engine_is_armed(box: Victim) -> None:
     assert "koprogo_suricata_rules_failed 0" in metrics
 
 
+@on_each_victim
 def test_attacks_are_seen(box: Victim) -> None:
     began = time.time()
+    requests = [raw_request("POST" if one.body else "GET", one.path, one.body) for one in ATTACKS]
     # Each attack from an address that is never banned, so that all of them arrive.
-    for _kind, path in CASES:
-        send(box, [("198.51.100.200", [raw("GET", path)])])
-    send(
-        box,
-        [
-            ("198.51.100.200", [raw("POST", "/body/1", '{"name":"x\' or 1=1 --"}')]),
-            ("198.51.100.200", [raw("POST", "/body/2", '{"name":"<script>alert(1)</script>"}')]),
-            ("198.51.100.200", [raw("POST", "/body/3", "id=1' union select secret from users")]),
-        ],
-    )
-    expected = {path: kind for kind, path in CASES}
-    expected |= {"/body/1": "sqli", "/body/2": "xss", "/body/3": "sqli"}
+    send(box, [("198.51.100.200", [request]) for request in requests])
 
-    def missing() -> dict[str, str]:
-        seen = kinds(alerts(box, began))
-        return {p: k for p, k in expected.items() if k not in seen.get(p, set())}
+    def missing() -> dict[str, frozenset[int]]:
+        seen = by_path(alerts(box, began))
+        return {one.path: one.sids for one in ATTACKS if not one.sids <= seen.get(one.path, set())}
 
     try:
         wait_for(lambda: not missing(), seconds=12, what="an alert for each attack")
@@ -154,23 +110,29 @@ def test_attacks_are_seen(box: Victim) -> None:
     assert one["src_ip"] == "198.51.100.200"
 
 
+@on_each_victim
 def test_a_port_scan_is_seen(box: Victim) -> None:
     began = time.time()
+    # Not from an address that opened connections just now: the rule counts those, and speaks once in 10 s.
     scan = (
         "import socket\n"
         "for port in range(20000, 20060):\n"
-        "    s = socket.socket(); s.bind(('198.51.100.200', 0)); s.settimeout(0.05)\n"
+        f"    s = socket.socket(); s.bind(('{SCANNER}', 0)); s.settimeout(0.05)\n"
         "    s.connect_ex(('198.51.100.1', port)); s.close()\n"
     )
     box.attack("python3", "-c", scan)
 
     def seen() -> bool:
-        found = [e["alert"] for e in alerts(box, began)]
-        return any(isinstance(a, dict) and a["signature_id"] == 9100061 for a in found)
+        found = [(e["alert"], e["src_ip"]) for e in alerts(box, began)]
+        return any(
+            isinstance(alert, dict) and (alert["signature_id"], source) == (9100061, SCANNER)
+            for alert, source in found
+        )
 
     wait_for(seen, seconds=10, what="an alert for the scan")
 
 
+@on_each_victim
 def test_ordinary_requests_raise_nothing(box: Victim) -> None:
     began = time.time()
     corpus = requests()
@@ -178,16 +140,16 @@ def test_ordinary_requests_raise_nothing(box: Victim) -> None:
     # Several clients, so that no quota is reached: what is judged is what they say.
     clients = ["198.51.100.66", "198.51.100.67", "198.51.100.68", "198.51.100.69"]
     traffic = [
-        (client, [raw(*request) for request in corpus[number :: len(clients)]])
+        (client, [raw_request(*request) for request in corpus[number :: len(clients)]])
         for number, client in enumerate(clients)
     ]
     send(box, traffic)
     # The engine looks at a connection's end, at the latest; this alert proves that it has.
-    send(box, [("198.51.100.200", [raw("GET", "/last?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/last?q=%3Cscript%3E")])])
     wait_for(
-        lambda: "/last?q=%3Cscript%3E" in kinds(alerts(box, began)), seconds=10, what="the last"
+        lambda: "/last?q=%3Cscript%3E" in by_path(alerts(box, began)), seconds=10, what="the last"
     )
-    found = kinds(alerts(box, began))
+    found = by_path(alerts(box, began))
     assert set(found) == {"/last?q=%3Cscript%3E"}, found
     for jail in ("sshd", "api-abuse", "postgresql"):
         assert not box.banned(jail)
@@ -195,46 +157,20 @@ def test_ordinary_requests_raise_nothing(box: Victim) -> None:
         assert box.reaches(client)
 
 
+@on_each_victim
 def test_the_log_is_rotated_and_followed(box: Victim) -> None:
     began = time.time()
-    send(box, [("198.51.100.200", [raw("GET", "/before?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/before?q=%3Cscript%3E")])])
     wait_for(lambda: alerts(box, began), seconds=10, what="an alert")
     box.sh("logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf")
     began = time.time()
-    send(box, [("198.51.100.200", [raw("GET", "/after?q=%3Cscript%3E")])])
+    send(box, [("198.51.100.200", [raw_request("GET", "/after?q=%3Cscript%3E")])])
     wait_for(lambda: alerts(box, began), seconds=10, what="an alert in the new file")
     assert "/before" not in box.sh(f"cat {EVE}")
     assert box.sh(f"stat -c '%U:%G %a' {EVE}").strip() == "root:adm 640"
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"suricata_rules": "alert htp any any -> any any (sid:1;)"}, "suricata -T"),
-        ({"suricata_home_net": ["10.0.0.0/33"]}, "suricata"),
-    ],
-)
-def test_bad_rules_never_reach_the_engine(
-    box: Victim, variables: dict[str, object], expected: str
-) -> None:
-    before = box.sh("readlink /etc/koprogo/suricata; systemctl show -p MainPID suricata")
-    outcome = run_playbook(CONVERGE, "-l", box.name, "-e", json.dumps(variables), "--check")
-    assert outcome.rc != 0
-    assert expected in outcome.text
-    assert box.sh("readlink /etc/koprogo/suricata; systemctl show -p MainPID suricata") == before
-
-
-def test_a_changed_rule_is_loaded_without_a_restart(box: Victim) -> None:
-    pid = box.sh("systemctl show -p MainPID suricata")
-    rule = 'alert icmp any any -> $HOME_NET any (msg:"Own rule"; itype:8; sid:9200001;)'
-    outcome = run_playbook(CONVERGE, "-l", box.name, "-e", json.dumps({"suricata_rules": rule}))
-    assert outcome.rc == 0, outcome.text
-    assert box.sh("systemctl show -p MainPID suricata") == pid
-    rules = json.loads(box.sh("suricatasc -c ruleset-stats"))["message"]
-    assert sum(one["rules_loaded"] for one in rules) >= 18
-    assert run_playbook(CONVERGE, "-l", box.name).rc == 0
-
-
+@on_each_victim
 def test_memory_is_bounded(box: Victim) -> None:
     text = box.sh("cat /proc/$(cat /run/suricata.pid)/status")
     assert int(text.partition("VmRSS:")[2].split()[0]) < 200 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jinja2
 import pytest
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._allowlist import (
@@ -33,6 +34,13 @@ def test_a_host_without_an_address_is_left_out() -> None:
         raise OSError(name)
 
     assert allowlist([], {"nowhere": {}}, [], resolver=unknown) == ["127.0.0.0/8", "::1"]
+
+
+def test_a_host_whose_address_cant_be_told_stops_the_run() -> None:
+    # What a template gives that asks for a fact of a host outside the limit.
+    unknown = jinja2.StrictUndefined("'dict object' has no attribute 'default_ipv4'")
+    with pytest.raises(ValueError, match=r"host db1: expected koprogo_address.*--limit"):
+        allowlist([], {"db1": {"koprogo_address": unknown}}, [])
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import heapq
+import operator
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +101,13 @@ _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 _Match = tuple[int, str, str, os.stat_result]
 
 
+def _named(patterns: Sequence[str]) -> Callable[[str], object]:
+    """What tells whether a name fits: asked twice for each file, so the usual C(*.log) isn't searched."""
+    if all(pattern[:1] == "*" and not set("*?[") & set(pattern[1:]) for pattern in patterns):
+        return operator.methodcaller("endswith", tuple(pattern[1:] for pattern in patterns))
+    return re.compile("|".join(f"(?:{fnmatch.translate(p)})" for p in patterns)).match
+
+
 @dataclass(kw_only=True)
 class Files:
     """One policy at work on one file system (``device``); ``now`` is a Unix time in seconds."""
@@ -121,9 +129,7 @@ class Files:
 
     def __post_init__(self) -> None:
         """Prepare the comparison of names."""
-        self._name = re.compile(
-            "|".join(f"(?:{fnmatch.translate(p)})" for p in self.policy.patterns)
-        )
+        self._named = _named(self.policy.patterns)
         self._before = int((self.now - self.policy.older_than) * 1e9)
 
     # Seeing
@@ -147,16 +153,16 @@ class Files:
 
     def _matches(self) -> Iterator[_Match]:
         """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
-        matches, recurse, device = self._name.match, self.policy.recurse, self.device
+        named, recurse, device = self._named, self.policy.recurse, self.device
         for folder, path, entries, folders in self._folders():
             for entry in entries:
-                name = entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if recurse:
-                        folders.append(name)
-                    continue
                 # By the type that the folder's listing gives; the stat below has the last word.
-                if matches(name) is None or not entry.is_file(follow_symlinks=False):
+                if not entry.is_file(follow_symlinks=False):
+                    if recurse and entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    continue
+                name = entry.name
+                if not named(name):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
@@ -208,7 +214,7 @@ class Files:
     def takes(self, path: str, name: str, info: os.stat_result) -> bool:
         """Whether this policy, as planned, deletes a file that another policy sees too."""
         inside = any(path == root or path.startswith(f"{root}/") for root in self.policy.roots)
-        if not inside or not self.choice.names or self._name.match(name) is None:
+        if not inside or not self.choice.names or not self._named(name):
             return False
         if not self.policy.recurse and path not in self.policy.roots:
             return False

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
+from itertools import filterfalse
 from operator import add, itemgetter
 from typing import Any
 
@@ -140,9 +140,8 @@ class ApiLog:
         rows: list[Row] = shape.pattern.findall(data)
         self.lines += len(rows)
         good = rows
-        if odd := _places(rows, (b"",) * shape.pattern.groups):
-            lines = data.split(b"\n")
-            self._odd([lines[place] for place in odd], len(rows))
+        if odd := [row[-1] for row in filterfalse(itemgetter(0), rows)]:
+            self._odd(odd, len(rows))
             good = list(filter(itemgetter(0), rows))
         if good:
             self._rows(shape, good, rows, data)
@@ -367,16 +366,6 @@ def read_log(
         "truncated": truncated,
         "seconds": round(clock() - started, 3),
     }
-
-
-def _places(rows: list[Row], wanted: Row) -> list[int]:
-    """Where a row stands: mostly nowhere or in few places, so the list itself looks for it."""
-    places, place = [], -1
-    with contextlib.suppress(ValueError):
-        while True:
-            place = rows.index(wanted, place + 1)
-            places.append(place)
-    return places
 
 
 def _sample(request: Request) -> dict[str, Any]:

@@ -167,8 +167,9 @@ def bench_disk() -> None:
         text=True,
     ).stdout.strip()
     with tempfile.TemporaryDirectory(prefix="koprogo-bench-", dir=base) as folder:
-        races = [
-            _race(Path(folder), _FILES, ours_first=bool(number % 2), cache=cache)
-            for number in range(_PAIRS)
-        ]
+        races = []
+        for number in range(_PAIRS):
+            races.append(_race(Path(folder), _FILES, ours_first=bool(number % 2), cache=cache))
+            # A pair takes minutes: one that was measured isn't lost with the next.
+            print(races[-1], flush=True)
     print(summary(races, _FILES, place=place, cache=cache))

@@ -4,6 +4,9 @@
 """``python3 -m lab bench-disk``: disk_reclaim beside ``find -delete`` on the same trees, in turn.
 
 Figures are of this machine's disk (KOPROGO_BENCH_FOLDER, /var/tmp without it). Nothing passes or fails.
+Files are empty: what a file holds costs both the same to free and would only bring them closer together.
+Before each turn the caches are dropped, as nobody has looked at old logs for weeks; KOPROGO_BENCH_CACHE=warm
+leaves them as the making of the tree did.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from lab.paths import ROOT
 __all__ = ["Race", "bench_disk", "summary"]
 
 _FILES = int(os.environ.get("KOPROGO_BENCH_FILES", "1000000"))
-_PAIRS = int(os.environ.get("KOPROGO_BENCH_PAIRS", "3"))
+_PAIRS = int(os.environ.get("KOPROGO_BENCH_PAIRS", "5"))
+_DROP = Path("/proc/sys/vm/drop_caches")
 _PER_FOLDER = 1000
 _AGE = 40 * 86_400
 
@@ -48,8 +52,11 @@ with quick():
     planned = time.monotonic() - begun
     freed = files.execute(open_files())
 assert predicted == freed, (predicted, freed)
-print(json.dumps({"seconds": time.monotonic() - begun, "planned": planned, "files": freed.files,
-    "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+seconds = time.monotonic() - begun
+# Both processes of the survey, each at its peak; what they share is counted twice.
+peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps({"seconds": seconds, "planned": planned, "files": freed.files,
+    "mib": sum(peaks) / 1024}))
 """
 
 
@@ -64,18 +71,26 @@ class Race:
 
 
 def _tree(root: Path, count: int) -> None:
-    changed = time.time() - _AGE
+    changed = int(time.time()) - _AGE
     root.mkdir()
-    for number in range(count):
-        if number % _PER_FOLDER == 0:
-            folder = root / f"{number // _PER_FOLDER:05d}"
-            folder.mkdir()
-        path = folder / f"app-{number}.log"
-        path.touch()
-        # No two folders have their files in the order of their ages.
-        age = (number * 7919) % 100_000
-        os.utime(path, (changed - age, changed - age))
+    for first in range(0, count, _PER_FOLDER):
+        path = root / f"{first // _PER_FOLDER:05d}"
+        path.mkdir()
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        for number in range(first, min(first + _PER_FOLDER, count)):
+            file = os.open(f"app-{number}.log", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder)
+            # No two folders have their files in the order of their ages.
+            age = (number * 7919) % 100_000
+            os.utime(file, (changed - age, changed - age))
+            os.close(file)
+        os.close(folder)
+
+
+def _settle(cache: str) -> None:
+    """Let the disk come to rest, with the same caches for both."""
     os.sync()
+    if cache == "cold":
+        _DROP.write_text("3", encoding="ascii")
 
 
 def _find(root: Path) -> float:
@@ -100,12 +115,13 @@ def _ours(root: Path) -> dict[str, float]:
     return figures
 
 
-def _race(folder: Path, count: int, *, ours_first: bool) -> Race:
+def _race(folder: Path, count: int, *, ours_first: bool, cache: str) -> Race:
     figures: dict[str, float] = {}
     find = 0.0
     for turn in ("ours", "find") if ours_first else ("find", "ours"):
         root = folder / turn
         _tree(root, count)
+        _settle(cache)
         if turn == "find":
             find = _find(root)
         else:
@@ -114,10 +130,11 @@ def _race(folder: Path, count: int, *, ours_first: bool) -> Race:
     return Race(find=find, ours=figures["seconds"], planned=figures["planned"], mib=figures["mib"])
 
 
-def summary(races: list[Race], count: int) -> str:
-    """The figures as a table."""
+def summary(races: list[Race], count: int, *, place: str, cache: str) -> str:
+    """The figures as a table. ``place`` says what was measured on."""
     lines = [
-        f"disk_reclaim beside find -delete, {count} files, median of {len(races)} pairs",
+        f"disk_reclaim beside find -delete, {count} files on {place}, {cache} caches, "
+        f"median of {len(races)} pairs",
         "",
         "| pair | find -delete | disk_reclaim | of which prediction | ratio | memory |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -140,8 +157,19 @@ def summary(races: list[Race], count: int) -> str:
 def bench_disk() -> None:
     """Race and print."""
     base = os.environ.get("KOPROGO_BENCH_FOLDER", "/var/tmp")  # noqa: S108 - a real disk is meant
+    cache = os.environ.get("KOPROGO_BENCH_CACHE") or (
+        "cold" if os.access(_DROP, os.W_OK) else "warm"
+    )
+    place = subprocess.run(
+        ["stat", "--file-system", "--format=%T", base],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
     with tempfile.TemporaryDirectory(prefix="koprogo-bench-", dir=base) as folder:
-        races = [
-            _race(Path(folder), _FILES, ours_first=bool(number % 2)) for number in range(_PAIRS)
-        ]
-    print(summary(races, _FILES))
+        races = []
+        for number in range(_PAIRS):
+            races.append(_race(Path(folder), _FILES, ours_first=bool(number % 2), cache=cache))
+            # A pair takes minutes: one that was measured isn't lost with the next.
+            print(races[-1], flush=True)
+    print(summary(races, _FILES, place=place, cache=cache))

@@ -105,7 +105,11 @@ def main(megabytes: int = 1000) -> None:
     for name, (wall, cpu, _text) in rows:
         print(f"{name:20} {wall:7.2f} s wall {cpu:7.2f} s CPU")
     counted, memory = json.loads(rows[0][1][2])
-    print(f"jq / api_latency_info: {rows[1][1][1] / rows[0][1][1]:.1f}; {counted}; {memory} KiB")
+    share = rows[0][1][1] / rows[1][1][1]
+    print(
+        f"api_latency_info needs {share:.2f} of jq's CPU time ({1 / share:.1f} times as fast), "
+        f"{memory / 1024:.0f} MiB; {counted}"
+    )
 
 
 if __name__ == "__main__":

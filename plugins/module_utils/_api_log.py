@@ -74,7 +74,8 @@ class Shape:
     """How one encoder writes a request.
 
     ``order`` says what the pattern's groups are: timestamp, duration_ms, path, or other fields with
-    their names; ``status`` is what stands before a status.
+    their names, and at last the whole of a line that doesn't fit, which is odd; ``status`` is what stands
+    before a status.
     """
 
     pattern: re.Pattern[bytes]
@@ -146,8 +147,9 @@ def learn_shape(line: bytes) -> Shape | None:
         else:
             parts.append(b"(" + key + piece + b")")
             order.append("path" if name == "path" else "fields")
-    # What doesn't fit is one empty row: rows and lines stay in step.
-    pattern = rb"(?:\{" + comma.join(parts) + rb"[,}][^\n]*+|[^\n]*+)\n"
+    # What doesn't fit is a row of its own, empty but for its last group: rows and lines stay in step.
+    pattern = rb"(?:\{" + comma.join(parts) + rb"[,}][^\n]*+|([^\n]*+))\n"
+    order.append("odd")
     quote = b'"' if isinstance(dict(pairs)["status"], str) else b""
     return Shape(
         pattern=re.compile(pattern), order=tuple(order), status=b'"status"' + colon + quote

@@ -13,15 +13,14 @@ replaced, opened or linked meanwhile stays.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import heapq
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves import beside
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
     Places,
@@ -31,8 +30,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import (
     Choice,
     Item,
+    Look,
+    Tally,
     choose,
     key_of,
+    merged,
+    named,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk import (
@@ -97,7 +100,11 @@ class Freed:
 
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
+# Bits of an inode's number that don't count for its half: neighbours share a block of the disk.
+_HALVES = 4
+
 _Match = tuple[int, str, str, os.stat_result]
+_Half = tuple[Tally, dict[int, list[int]], dict[int, int], dict[str, str]]
 
 
 @dataclass(kw_only=True)
@@ -121,9 +128,7 @@ class Files:
 
     def __post_init__(self) -> None:
         """Prepare the comparison of names."""
-        self._name = re.compile(
-            "|".join(f"(?:{fnmatch.translate(p)})" for p in self.policy.patterns)
-        )
+        self._named = named(self.policy.patterns)
         self._before = int((self.now - self.policy.older_than) * 1e9)
 
     # Seeing
@@ -145,18 +150,23 @@ class Files:
                 continue
             yield from walk(descriptor, root, skip=self.skip, mounts=self.places.mounts)
 
-    def _matches(self) -> Iterator[_Match]:
-        """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
-        matches, recurse, device = self._name.match, self.policy.recurse, self.device
+    def _matches(self, half: int | None = None) -> Iterator[_Match]:
+        """Regular files of the right name, each with a fresh stat; age and use aren't judged.
+
+        With C(half) 0 or 1 those of one half only, by inode: names of one file are in the same one.
+        """
+        fits, recurse, device = self._named, self.policy.recurse, self.device
         for folder, path, entries, folders in self._folders():
             for entry in entries:
-                name = entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if recurse:
-                        folders.append(name)
-                    continue
                 # By the type that the folder's listing gives; the stat below has the last word.
-                if matches(name) is None or not entry.is_file(follow_symlinks=False):
+                if not entry.is_file(follow_symlinks=False):
+                    if recurse and entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    continue
+                name = entry.name
+                if half is not None and entry.inode() >> _HALVES & 1 != half:
+                    continue
+                if not fits(name):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
@@ -208,7 +218,7 @@ class Files:
     def takes(self, path: str, name: str, info: os.stat_result) -> bool:
         """Whether this policy, as planned, deletes a file that another policy sees too."""
         inside = any(path == root or path.startswith(f"{root}/") for root in self.policy.roots)
-        if not inside or not self.choice.names or self._name.match(name) is None:
+        if not inside or not self.choice.names or not self._named(name):
             return False
         if not self.policy.recurse and path not in self.policy.roots:
             return False
@@ -251,12 +261,10 @@ class Files:
             and info.st_blocks * 512 > self.policy.truncate_above
         )
 
-    def _items(self) -> Iterator[Item]:
-        """Inodes that go altogether: one with a name elsewhere would free nothing."""
-        linked: dict[int, list[int]] = {}
-        self._writable = {}
+    def _items(self, half: int, linked: dict[int, list[int]]) -> Iterator[Item]:
+        """Inodes of one name that go; what has more is put into C(linked)."""
         before, special = self._before, self._special()
-        for _folder, path, name, info in self._matches():
+        for _folder, path, name, info in self._matches(half):
             # Most files are nothing special: no call for them.
             if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
                 not self._may_go(path, name, info)
@@ -266,21 +274,40 @@ class Files:
                 yield (info.st_mtime_ns << 64) | info.st_ino, info.st_blocks * 512, 1
             elif info.st_ino in linked:
                 linked[info.st_ino][0] += 1
-            elif len(linked) < _LINKED:
+            elif len(linked) < _LINKED // 2:
                 linked[info.st_ino] = [1, info.st_nlink, info.st_mtime_ns, info.st_blocks * 512]
             else:
                 self.skip(f"{path}/{name}", "too_many_links")
-        self._linked = {}
-        for inode, (seen, names, changed, size) in linked.items():
-            if seen == names:
-                self._linked[inode] = names
-                yield key_of(changed, inode), size, names
+
+    def _half(self, look: Look, half: int) -> _Half:
+        self._writable = {}
+        linked: dict[int, list[int]] = {}
+        tally = look.count(self._items(half, linked))
+        return tally, linked, self._writable, self.skipped
+
+    def _count(self, look: Look) -> Tally:
+        """Look at all files, half of them in a second process."""
+        with beside(lambda: self._half(look, 1)) as other:
+            mine, linked, writable, _skipped = self._half(look, 0)
+            theirs, more, written, skipped = other()
+        self._writable = {**writable, **written}
+        for path, reason in skipped.items():
+            self.skip(path, reason)
+        for inode, row in more.items():
+            linked.setdefault(inode, [0, *row[1:]])[0] += row[0]
+        # Inodes that go altogether: one with a name elsewhere would free nothing.
+        self._linked = {inode: row[1] for inode, row in linked.items() if row[0] == row[1]}
+        whole = [
+            (key_of(linked[inode][2], inode), linked[inode][3], names)
+            for inode, names in self._linked.items()
+        ]
+        return merged(mine, theirs, look.count(whole))
 
     def plan(self, need: Amount | None) -> Freed:
         """Choose what goes; nothing is changed. ``need`` None takes all that the caps allow."""
         policy = self.policy
         self.choice = choose(
-            self._items, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
+            self._count, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
         )
         chosen = self.choice
         freed = Freed(

@@ -14,8 +14,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
-from operator import add
+from functools import partial, reduce
+from itertools import filterfalse
+from operator import add, itemgetter
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._api_log import (
@@ -132,16 +133,18 @@ class ApiLog:
         if not self._shapes:
             self._learn(data.split(b"\n", 50)[:50])
         shape = self._shapes[-1] if self._shapes else None
-        rows: list[Row] = shape.pattern.findall(data) if shape else [(b"",)] * data.count(b"\n")
+        if shape is None:
+            self.lines += data.count(b"\n")
+            self._odd(data.split(b"\n")[:-1], data.count(b"\n"))
+            return
+        rows: list[Row] = shape.pattern.findall(data)
         self.lines += len(rows)
-        columns = list(zip(*rows, strict=True))
         good = rows
-        if b"" in columns[0]:
-            self._odd(data, rows)
-            good = [row for row in rows if row[0]]
-            columns = list(zip(*good, strict=True))
-        if shape and good:
-            self._rows(shape, good, columns, data)
+        if odd := [row[-1] for row in filterfalse(itemgetter(0), rows)]:
+            self._odd(odd, len(rows))
+            good = list(filter(itemgetter(0), rows))
+        if good:
+            self._rows(shape, good, rows, data)
 
     def _learn(self, lines: Sequence[bytes]) -> None:
         for line in lines:
@@ -149,14 +152,12 @@ class ApiLog:
                 self._shapes.append(shape)
                 return
 
-    def _odd(self, data: bytes, rows: Sequence[Row]) -> None:
+    def _odd(self, odd: Sequence[bytes], of: int) -> None:
         """Read by JSON what the pattern leaves; if that is much, the writer has changed."""
-        lines = data.split(b"\n")
-        odd = [lines[index] for index, row in enumerate(rows) if not row[0]]
         for line in odd:
             if line.strip():
                 self._line(line)
-        if len(odd) * 2 > len(rows):
+        if len(odd) * 2 > of:
             self._learn(odd[:50])
 
     def _line(self, line: bytes) -> None:
@@ -176,12 +177,13 @@ class ApiLog:
                 self._fail(found.method, found.route, found.status, found.at)
             self._offer(found)
 
-    def _rows(self, shape: Shape, rows: list[Row], found: list[Row], data: bytes) -> None:
-        place = shape.order.index("timestamp")
+    def _rows(self, shape: Shape, good: list[Row], rows: list[Row], data: bytes) -> None:
+        """Count the C(good) ones among the C(rows), of which there is one for each line of C(data)."""
+        place, found = shape.order.index("timestamp"), list(zip(*good, strict=True))
         if min(found[place]) < self._since or max(found[place]) > self._until:
             since, until = self._since, self._until
-            inside = [row for row in rows if since <= row[place] <= until]
-            self.outside += len(rows) - len(inside)
+            inside = [row for row in good if since <= row[place] <= until]
+            self.outside += len(good) - len(inside)
             if not inside:
                 return
             found = list(zip(*inside, strict=True))
@@ -193,7 +195,7 @@ class ApiLog:
             for kind, column in zip(shape.order, found, strict=True)
             if kind in ("path", "fields")
         ]
-        texts = tuple(reduce(_joined, columns))
+        texts = tuple(reduce(partial(map, add), columns))
         self._pending.update(map(add, durations, texts))
         if len(self._pending) > _DISTINCT:
             self._settle()
@@ -209,15 +211,14 @@ class ApiLog:
             for (text, minute), count in minutes.items():
                 self._fail(*fields_of(text), minute.decode(), count)
         if self._wanted and max(map(float, durations)) >= self._threshold():
-            self._slow(shape, data)
+            self._slow(shape, rows, data)
 
-    def _slow(self, shape: Shape, data: bytes) -> None:
+    def _slow(self, shape: Shape, rows: list[Row], data: bytes) -> None:
         """Read by JSON the lines that are among the slowest so far."""
         place, least = shape.order.index("duration_ms"), self._threshold()
-        for line in shape.pattern.finditer(data):
-            duration = line.group(place + 1)
-            if duration and float(duration) >= least:
-                found = read_line(line.group().strip())
+        for row, line in zip(rows, data.split(b"\n"), strict=False):
+            if row[place] and float(row[place]) >= least:
+                found = read_line(line)
                 if (
                     isinstance(found, Request)
                     and self._window.since <= found.at <= self._window.until
@@ -365,10 +366,6 @@ def read_log(
         "truncated": truncated,
         "seconds": round(clock() - started, 3),
     }
-
-
-def _joined(left: Iterable[bytes], right: Iterable[bytes]) -> Iterable[bytes]:
-    return map(add, left, right)
 
 
 def _sample(request: Request) -> dict[str, Any]:

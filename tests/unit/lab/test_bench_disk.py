@@ -11,13 +11,16 @@ from lab.bench_disk import Race, _race, summary
 
 
 def test_a_small_race_ends(tmp_path: Path) -> None:
-    race = _race(tmp_path, 20, ours_first=True)
+    race = _race(tmp_path, 20, ours_first=True, cache="warm")
     assert race.ours >= race.planned > 0
     assert race.mib > 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table() -> None:
-    text = summary([Race(find=10.0, ours=12.0, planned=2.0, mib=20.0)], 1000)
+    text = summary(
+        [Race(find=10.0, ours=12.0, planned=2.0, mib=20.0)], 1000, place="ext4", cache="cold"
+    )
+    assert "1000 files on ext4, cold caches, median of 1 pairs" in text
     assert "| 1 | 10.0 s | 12.0 s | 2.0 s | 1.20 | 20 MiB |" in text
     assert "Median ratio: 1.20; of the deletion alone: 1.00." in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from tests.integration.alert_watcher import Watcher
@@ -185,9 +184,7 @@ def test_6_a_stopped_database_comes_back_and_then_the_api(
         assert work.alert not in watcher.fired
 
 
-def test_7_what_looks_back_ends_with_its_window(
-    works: dict[str, Work], watcher: Watcher
-) -> None:
+def test_7_what_looks_back_ends_with_its_window(works: dict[str, Work], watcher: Watcher) -> None:
     for alert in ("HighErrorRate", "SlowApi", "HighCpu"):
         works.pop(alert).resolve()
         assert alert not in watcher.fired

@@ -61,6 +61,21 @@ def test_ssh_ten_tries(box: Victim, source: str) -> None:
 
 
 @on_each_victim
+def test_a_program_named_sshd_frames_nobody(box: Victim) -> None:
+    before = failures(box, "sshd")
+    line = shlex.quote("Invalid user a from 203.0.113.9 port 1")
+    box.sh(
+        "install -m 0755 /usr/bin/logger /tmp/sshd; "
+        f"for i in $(seq 12); do runuser -u nobody -- /tmp/sshd -t sshd {line}; done"
+    )
+    # A real one after them: when it is counted, they have been read.
+    ssh(box, "198.51.100.69", 1)
+    wait_until_counted(box, "sshd", before + 1)
+    assert failures(box, "sshd") == before + 1
+    assert not box.banned("sshd")
+
+
+@on_each_victim
 def test_api_hundred_requests(box: Victim) -> None:
     before = failures(box, "api-abuse")
     box.requests(99, ATTACKER)

@@ -181,11 +181,11 @@ def test_a_choice_through_buckets_is_the_choice_of_a_sorted_list(
     # Keys far apart and close together, so that some bucket has to be looked into more than once.
     spread = [(key << 40 if key % 2 else key, size, count) for key, size, count in items]
 
-    def tally(look: Look) -> Tally:
+    def count(look: Look) -> Tally:
         return merged(look.count(spread[::2]), look.count(spread[1::2]))
 
     with _limit(_disk_select, kept):
-        choice = choose(tally, need=need, max_bytes=max_bytes, max_names=max_names)
+        choice = choose(count, need=need, max_bytes=max_bytes, max_names=max_names)
     chosen: list[tuple[int, int, int]] = []
     for item in sorted(spread):
         size, count = sum(i[1] for i in chosen), sum(i[2] for i in chosen)

@@ -13,14 +13,16 @@ replaced, opened or linked meanwhile stays.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import heapq
+import operator
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves import beside
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
     Places,
@@ -30,12 +32,8 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import (
     Choice,
     Item,
-    Look,
-    Tally,
     choose,
     key_of,
-    merged,
-    named,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk import (
@@ -100,11 +98,14 @@ class Freed:
 
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
-# Bits of an inode's number that don't count for its half: neighbours share a block of the disk.
-_HALVES = 4
-
 _Match = tuple[int, str, str, os.stat_result]
-_Half = tuple[Tally, dict[int, list[int]], dict[int, int], dict[str, str]]
+
+
+def _named(patterns: Sequence[str]) -> Callable[[str], object]:
+    """What tells whether a name fits: asked twice for each file, so the usual C(*.log) isn't searched."""
+    if all(pattern[:1] == "*" and not set("*?[") & set(pattern[1:]) for pattern in patterns):
+        return operator.methodcaller("endswith", tuple(pattern[1:] for pattern in patterns))
+    return re.compile("|".join(f"(?:{fnmatch.translate(p)})" for p in patterns)).match
 
 
 @dataclass(kw_only=True)
@@ -128,7 +129,7 @@ class Files:
 
     def __post_init__(self) -> None:
         """Prepare the comparison of names."""
-        self._named = named(self.policy.patterns)
+        self._named = _named(self.policy.patterns)
         self._before = int((self.now - self.policy.older_than) * 1e9)
 
     # Seeing
@@ -150,12 +151,9 @@ class Files:
                 continue
             yield from walk(descriptor, root, skip=self.skip, mounts=self.places.mounts)
 
-    def _matches(self, half: int | None = None) -> Iterator[_Match]:
-        """Regular files of the right name, each with a fresh stat; age and use aren't judged.
-
-        With C(half) 0 or 1 those of one half only, by inode: names of one file are in the same one.
-        """
-        fits, recurse, device = self._named, self.policy.recurse, self.device
+    def _matches(self) -> Iterator[_Match]:
+        """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
+        named, recurse, device = self._named, self.policy.recurse, self.device
         for folder, path, entries, folders in self._folders():
             for entry in entries:
                 # By the type that the folder's listing gives; the stat below has the last word.
@@ -164,9 +162,7 @@ class Files:
                         folders.append(entry.name)
                     continue
                 name = entry.name
-                if half is not None and entry.inode() >> _HALVES & 1 != half:
-                    continue
-                if not fits(name):
+                if not named(name):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
@@ -261,10 +257,12 @@ class Files:
             and info.st_blocks * 512 > self.policy.truncate_above
         )
 
-    def _items(self, half: int, linked: dict[int, list[int]]) -> Iterator[Item]:
-        """Inodes of one name that go; what has more is put into C(linked)."""
+    def _items(self) -> Iterator[Item]:
+        """Inodes that go altogether: one with a name elsewhere would free nothing."""
+        linked: dict[int, list[int]] = {}
+        self._writable = {}
         before, special = self._before, self._special()
-        for _folder, path, name, info in self._matches(half):
+        for _folder, path, name, info in self._matches():
             # Most files are nothing special: no call for them.
             if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
                 not self._may_go(path, name, info)
@@ -274,40 +272,21 @@ class Files:
                 yield (info.st_mtime_ns << 64) | info.st_ino, info.st_blocks * 512, 1
             elif info.st_ino in linked:
                 linked[info.st_ino][0] += 1
-            elif len(linked) < _LINKED // 2:
+            elif len(linked) < _LINKED:
                 linked[info.st_ino] = [1, info.st_nlink, info.st_mtime_ns, info.st_blocks * 512]
             else:
                 self.skip(f"{path}/{name}", "too_many_links")
-
-    def _half(self, look: Look, half: int) -> _Half:
-        self._writable = {}
-        linked: dict[int, list[int]] = {}
-        tally = look.count(self._items(half, linked))
-        return tally, linked, self._writable, self.skipped
-
-    def _count(self, look: Look) -> Tally:
-        """Look at all files, half of them in a second process."""
-        with beside(lambda: self._half(look, 1)) as other:
-            mine, linked, writable, _skipped = self._half(look, 0)
-            theirs, more, written, skipped = other()
-        self._writable = {**writable, **written}
-        for path, reason in skipped.items():
-            self.skip(path, reason)
-        for inode, row in more.items():
-            linked.setdefault(inode, [0, *row[1:]])[0] += row[0]
-        # Inodes that go altogether: one with a name elsewhere would free nothing.
-        self._linked = {inode: row[1] for inode, row in linked.items() if row[0] == row[1]}
-        whole = [
-            (key_of(linked[inode][2], inode), linked[inode][3], names)
-            for inode, names in self._linked.items()
-        ]
-        return merged(mine, theirs, look.count(whole))
+        self._linked = {}
+        for inode, (seen, names, changed, size) in linked.items():
+            if seen == names:
+                self._linked[inode] = names
+                yield key_of(changed, inode), size, names
 
     def plan(self, need: Amount | None) -> Freed:
         """Choose what goes; nothing is changed. ``need`` None takes all that the caps allow."""
         policy = self.policy
         self.choice = choose(
-            self._count, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
+            self._items, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
         )
         chosen = self.choice
         freed = Freed(

@@ -13,15 +13,12 @@ never depends on the order in which a folder lists its files, and a prediction i
 
 from __future__ import annotations
 
-import fnmatch
-import operator
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 
-__all__ = ["Choice", "Item", "Look", "Tally", "choose", "key_of", "merged", "named"]
+__all__ = ["Choice", "Item", "choose", "key_of"]
 
 # Bits of the inode below those of the nanoseconds.
 _INODE_BITS = 64
@@ -33,20 +30,11 @@ _SORTED = 20_000
 
 #: Order key, bytes, and names of an inode that goes.
 Item = tuple[int, int, int]
-#: Bytes, inodes and names by bucket, and the items themselves if they are few.
-Tally = tuple[dict[int, list[int]], list[Item] | None]
 
 
 def key_of(changed_ns: int, inode: int) -> int:
     """The place of an inode in the order."""
     return (changed_ns << _INODE_BITS) | inode
-
-
-def named(patterns: Sequence[str]) -> Callable[[str], object]:
-    """What tells whether a name fits: asked twice for each file, so the usual C(*.log) isn't searched."""
-    if all(pattern[:1] == "*" and not set("*?[") & set(pattern[1:]) for pattern in patterns):
-        return operator.methodcaller("endswith", tuple(pattern[1:] for pattern in patterns))
-    return re.compile("|".join(f"(?:{fnmatch.translate(p)})" for p in patterns)).match
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +63,34 @@ class _Sum:
         return _Sum(bytes=self.bytes + size, inodes=self.inodes + inodes, names=self.names + names)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """One look at all items: counted by ``key >> shift``, those with ``key >> outer`` of ``inside`` only."""
+def choose(
+    items: Callable[[], Iterable[Item]],
+    *,
+    need: Amount | None,
+    max_bytes: int | None = None,
+    max_names: int | None = None,
+) -> Choice:
+    """Choose from the oldest on until ``need`` is met; never more than the caps.
 
-    shift: int = _COARSE
-    outer: int = 0
-    inside: int | None = None
+    ``items`` is called for each look at them and has to return the same ones. ``need`` None takes all
+    that the caps allow.
+    """
+    total, bound, shift, outer, inside = _Sum(), 0, _COARSE, 0, None
 
-    def count(self, items: Iterable[Item]) -> Tally:
-        """Bytes, inodes and names by bucket, and the items themselves if they are few."""
-        shift, outer, inside = self.shift, self.outer, self.inside
+    def enough(so_far: _Sum) -> bool:
+        return need is not None and so_far.bytes >= need.bytes and so_far.inodes >= need.inodes
+
+    def over(so_far: _Sum) -> bool:
+        return (max_bytes is not None and so_far.bytes > max_bytes) or (
+            max_names is not None and so_far.names > max_names
+        )
+
+    if enough(total):
+        return Choice()
+    while True:
         buckets: dict[int, list[int]] = {}
         kept: list[Item] | None = []
-        for item in items:
+        for item in items():
             key, size, names = item
             if inside is not None and key >> outer != inside:
                 continue
@@ -104,47 +106,6 @@ class Look:
                 kept.append(item)
                 if len(kept) > _SORTED:
                     kept = None
-        return buckets, kept
-
-
-def merged(*tallies: Tally) -> Tally:
-    """What one look at the items of all would have counted."""
-    buckets: dict[int, list[int]] = {}
-    kept: list[Item] | None = []
-    for rows, items in tallies:
-        for number, row in rows.items():
-            so_far = buckets.get(number, (0, 0, 0))
-            buckets[number] = [one + other for one, other in zip(so_far, row, strict=True)]
-        kept = None if kept is None or items is None else [*kept, *items]
-    return buckets, kept if kept is not None and len(kept) <= _SORTED else None
-
-
-def choose(
-    count: Callable[[Look], Tally],
-    *,
-    need: Amount | None,
-    max_bytes: int | None = None,
-    max_names: int | None = None,
-) -> Choice:
-    """Choose from the oldest on until ``need`` is met; never more than the caps.
-
-    ``count`` looks at the items each time and has to see the same ones. ``need`` None takes all that the
-    caps allow.
-    """
-    total, bound, look = _Sum(), 0, Look()
-
-    def enough(so_far: _Sum) -> bool:
-        return need is not None and so_far.bytes >= need.bytes and so_far.inodes >= need.inodes
-
-    def over(so_far: _Sum) -> bool:
-        return (max_bytes is not None and so_far.bytes > max_bytes) or (
-            max_names is not None and so_far.names > max_names
-        )
-
-    if enough(total):
-        return Choice()
-    while True:
-        buckets, kept = count(look)
         if kept is not None:
             return _exactly(sorted(kept), total, bound, enough, over)
         inside = None
@@ -153,11 +114,11 @@ def choose(
             if enough(after) or over(after):
                 inside = number
                 break
-            total, bound = after, ((number + 1) << look.shift) - 1
+            total, bound = after, ((number + 1) << shift) - 1
         if inside is None:
             return Choice(bound=bound, bytes=total.bytes, inodes=total.inodes, names=total.names)
         # Look into the bucket: by memory if it is small, else through finer buckets.
-        look = Look(shift=max(0, look.shift - _FINER), outer=look.shift, inside=inside)
+        outer, shift = shift, max(0, shift - _FINER)
 
 
 def _exactly(

@@ -16,12 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import FilePolicy
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import (
-    Look,
-    Tally,
-    choose,
-    merged,
-)
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import choose
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 from tests.unit.plugins.module_utils.disk_lab import DAY, NOW, policy, workers, write
 
@@ -180,12 +175,8 @@ def test_a_choice_through_buckets_is_the_choice_of_a_sorted_list(
 
     # Keys far apart and close together, so that some bucket has to be looked into more than once.
     spread = [(key << 40 if key % 2 else key, size, count) for key, size, count in items]
-
-    def count(look: Look) -> Tally:
-        return merged(look.count(spread[::2]), look.count(spread[1::2]))
-
     with _limit(_disk_select, kept):
-        choice = choose(count, need=need, max_bytes=max_bytes, max_names=max_names)
+        choice = choose(lambda: spread, need=need, max_bytes=max_bytes, max_names=max_names)
     chosen: list[tuple[int, int, int]] = []
     for item in sorted(spread):
         size, count = sum(i[1] for i in chosen), sum(i[2] for i in chosen)

@@ -63,7 +63,7 @@ def hoard(flag: str, size: str) -> None:
 def spin(flag: str) -> None:
     """Keep all processors busy."""
     if _goes_astray(flag):
-        for _ in range((os.cpu_count() or 1) - 1):
+        for _processor in range((os.cpu_count() or 1) - 1):
             if os.fork() == 0:
                 break
         while True:

@@ -100,11 +100,12 @@ def put_programs() -> None:
 
 
 def show_own_processors() -> None:
-    """From now on the node exporter sees the host's own work, and not the whole machine's."""
+    """From now on the host and its node exporter see the host's own work, and not the whole machine's."""
     docker("cp", str(_PROCESSORS), f"{BOX.name}:/opt/processors.py")
     BOX.sh(
         "systemd-run -q --unit own-processors python3 /opt/processors.py /run/stat; "
         "while ! [ -s /run/stat ]; do sleep 0.1; done; "
+        "mount --bind /run/stat /proc/stat; "
         f"nsenter -m -t {_EXPORTER} mount --bind /run/stat /proc/stat"
     )
 

@@ -95,7 +95,10 @@ def test_flushed_tables_are_noticed_and_put_back(box: Victim) -> None:
 
     # Its heal started the jail again, and the list has the restored ban too.
     assert decisions(box)["198.51.100.69"] == "fail2ban sshd"
-    box.sh("nft delete table inet koprogo_fail2ban")
+    # A bouncer that met the entry without its table may have ended, and be back with a new one.
+    box.sh(
+        "nft delete table inet koprogo_fail2ban; nft delete table ip crowdsec 2>/dev/null || true"
+    )
     assert box.reaches("198.51.100.69")
     box.sh("systemctl start koprogo-crowdsec-watch.service")
     assert not box.reaches("198.51.100.69")

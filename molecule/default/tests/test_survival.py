@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 import uuid
@@ -10,14 +9,11 @@ from collections import Counter
 from typing import Any
 
 from tests.integration.ask import logql, promql, targets_up, wait_for
+from tests.integration.boxes import docker
 
 testinfra_hosts = ["ansible://monitoring"]
 
 MON, API, DB = "stack-mon1", "stack-api1", "stack-db1"
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def test_no_line_is_lost_or_doubled_while_loki_is_down(host: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.ask import targets_up, wait_for
-from tests.integration.boxes import Box
+from tests.integration.boxes import Box, docker
 from tests.integration.play import Outcome, run_playbook
 
 testinfra_hosts = ["ansible://monitoring"]
@@ -91,11 +90,11 @@ def test_each_fault_is_named_with_where_to_look(host: Any, report: Path) -> None
 
 
 def test_a_host_that_is_down_is_a_finding(host: Any, report: Path) -> None:
-    subprocess.run(["docker", "pause", DB], check=True, capture_output=True)
+    docker("pause", DB)
     try:
         outcome, found = _verify(report, verify_timeout=5, ansible_timeout=5)
     finally:
-        subprocess.run(["docker", "unpause", DB], check=True, capture_output=True)
+        docker("unpause", DB)
     assert outcome.rc != 0
     assert any(row["check"] == "host answers" and row["where"] == DB for row in found["rows"])
     wait_for(lambda: targets_up(host), seconds=60, what="all targets up after the pause")

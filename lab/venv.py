@@ -61,6 +61,10 @@ def tool_environment() -> dict[str, str]:
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VIRTUAL_ENV": str(VENV),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        # Two seconds of each start of ansible-playbook, where the machine asks for no byte code:
+        # pip then leaves none either. Kept apart, so that the checkout stays as it is.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(STATE / "pycache"),
     }
 
 

@@ -162,7 +162,7 @@ class Keeper:
         unit: str,
         *,
         check: bool,
-        settle: float = 1.0,
+        settle: float = 0.25,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``settle`` is how many seconds a started service must live to count as running."""
@@ -297,7 +297,7 @@ class Keeper:
                 raise self._failure("died right after its start", state)
             if state.dead or time.monotonic() >= deadline:
                 return
-            self._sleep(0.25)
+            self._sleep(min(0.25, max(0.0, deadline - time.monotonic())))
             state = self._systemd.state(self._unit)
 
     def _finished(self, state: UnitState) -> bool:

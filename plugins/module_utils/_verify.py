@@ -37,8 +37,9 @@ __all__ = ["Expectation", "Verifier", "parse_exposure"]
 
 _OVERALL = re.compile(r"Overall exposure level for .+?: (\d+(?:\.\d+)?)")
 
-# How many seconds a service that was restarted must live to count as running.
-_SETTLE = 2.0
+# How many seconds a service must live to count as running, and one that was restarted.
+_SETTLE = 1.0
+_SETTLE_AGAIN = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +92,12 @@ class Verifier:
 
     def verify(self) -> dict[str, Any]:
         """Return the evidence, or raise ServiceError with all problems in its first sentence."""
-        first = self._systemd.state(self._wanted.unit)
+        began, first = time.monotonic(), self._systemd.state(self._wanted.unit)
         if first.running:
             self._probe()
             self._judge_sockets()
             self._judge_exposure()
-            self._outlast(first)
+            self._outlast(first, began)
         last = self._systemd.state(self._wanted.unit)
         self._judge_state(first, last)
         evidence = {"unit": self._wanted.unit, **self._found.values}
@@ -137,10 +138,12 @@ class Verifier:
         if wanted.enabled and last.enabled in ("disabled", "masked", "enabled-runtime"):
             found.problems.append(f"expected it to be enabled at boot, found {last.enabled}")
 
-    def _outlast(self, first: UnitState) -> None:
-        """Let one that was restarted live a while first: a crash loop runs most of the time."""
-        if first.restarts and first.age < _SETTLE:
-            self._sleep(_SETTLE - first.age)
+    def _outlast(self, first: UnitState, began: float) -> None:
+        """Let it live a while first: a service that dies runs until then, a crash loop mostly."""
+        wanted = _SETTLE_AGAIN if first.restarts else _SETTLE
+        left = wanted - first.age - (time.monotonic() - began)
+        if left > 0:
+            self._sleep(left)
 
     def _probe(self) -> None:
         try:

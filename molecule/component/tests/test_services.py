@@ -44,13 +44,24 @@ def without_the_units() -> Iterator[None]:
     ids=["dies", "restarts", "loops", "never ready"],
 )
 def test_a_service_that_dies_is_a_failure(lines: tuple[str, ...]) -> None:
-    rows = on_hosts(unit("dies", *lines), service("lab-dies.service"), verify("lab-dies.service"))
+    run = service("lab-dies.service", settle=1.0)
+    rows = on_hosts(unit("dies", *lines), run, verify("lab-dies.service"))
     for results in each(rows):
         assert all_changed(results) == [True, "failed", "failed"]
         first, *rest = results[1]["msg"].splitlines()
         assert first.startswith("lab-dies.service ")
         assert "cannot bind" in " ".join(rest)
         assert results[2]["msg"].startswith("lab-dies.service is not as it should be: ")
+
+
+def test_a_service_that_dies_a_little_later_is_found_by_what_verifies_it() -> None:
+    later = unit("later", "ExecStart=/bin/sh -c 'echo cannot bind; sleep 0.8; exit 3'")
+    rows = on_hosts(later, service("lab-later.service"), verify("lab-later.service"))
+    for results in each(rows):
+        assert all_changed(results) == [True, True, "failed"]
+        assert results[2]["msg"].startswith(
+            "lab-later.service is not as it should be: expected it to be active, found failed"
+        )
 
 
 def test_each_state_once_and_then_nothing() -> None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench_page import PAGE
+from lab.bench_page import PAGE, renewed
 from lab.demo import preparation
 from lab.hosts import SYSTEMD_OPTIONS
 from lab.images import image_of
@@ -315,7 +315,7 @@ def bench() -> None:
     pairs = _pairs(board)
     scale, memory = _scale(board)
     text = page(scale, pairs, memory)
-    PAGE.write_text(text, encoding="utf-8")
+    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
     print(text)
     bench_alerts()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.paths import ROOT
 
-__all__ = ["PAGE", "put", "table", "with_section"]
+__all__ = ["PAGE", "put", "renewed", "table", "with_section"]
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -25,12 +25,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def with_section(page: str, section: str) -> str:
     """The page with a section, in the place of the one with the same heading or at the end."""
     heading, _newline, _rest = section.partition("\n")
-    parts = re.split(r"(?m)^(?=## )", page)
+    parts = _parts(page)
     known = [part.partition("\n")[0] for part in parts]
     if heading not in known:
         return f"{page.rstrip()}\n\n{section.strip()}\n"
     parts[known.index(heading)] = f"{section.strip()}\n\n"
     return "".join(parts).rstrip() + "\n"
+
+
+def renewed(page: str, new: str) -> str:
+    """The new page, and after it those sections of the old one that it doesn't have."""
+    known = set(re.findall(r"(?m)^## .*$", new))
+    others = [part for part in _parts(page)[1:] if part.partition("\n")[0] not in known]
+    return "\n\n".join(part.strip() for part in (new, *others)) + "\n"
+
+
+def _parts(page: str) -> list[str]:
+    """What stands before the first section, and the sections."""
+    return re.split(r"(?m)^(?=## )", page)
 
 
 def put(section: str, page: Path = PAGE) -> None:

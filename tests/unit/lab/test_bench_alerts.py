@@ -15,7 +15,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._topology im
 from lab.bench_faults import FAULTS, Metric
 from lab.bench_notify import Delay, Try
 from lab.bench_notify import section as notify_section
-from lab.bench_page import put, with_section
+from lab.bench_page import put, renewed, with_section
 from lab.bench_rules import Asked, Load
 from lab.bench_rules import section as rules_section
 from lab.bench_series import lab_hosts, labels_of
@@ -121,3 +121,9 @@ def test_the_loads_are_shown_with_their_ratio() -> None:
     assert "| of y | 0.20 s | 2.00 s | 10.0 |" in text
     assert "| slowest query, y/2/A | 200 ms | 2000 ms | 10.0 |" in text
     assert "all 2 PromQL queries" in text
+
+
+def test_a_renewed_page_keeps_what_other_benches_wrote() -> None:
+    page = "# Benchmarks\n\nOld.\n\n## One\n\nold\n\n## Two\n\nkept\n"
+    new = "# Benchmarks\n\nNew.\n\n## One\n\nnew\n"
+    assert renewed(page, new) == "# Benchmarks\n\nNew.\n\n## One\n\nnew\n\n## Two\n\nkept\n"

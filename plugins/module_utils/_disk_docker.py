@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Freed
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    Freed,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
     ProbeError,

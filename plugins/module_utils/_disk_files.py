@@ -12,17 +12,24 @@ replaced, opened or linked meanwhile stays.
 
 from __future__ import annotations
 
-import contextlib
-import fnmatch
 import heapq
-import operator
 import os
-import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    FilePolicy,
+    Freed,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves import (
+    Half,
+    beside,
+    half_of,
+    halves,
+    is_orphan,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
     Places,
@@ -32,8 +39,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import (
     Choice,
     Item,
+    Look,
+    Part,
+    Tally,
     choose,
     key_of,
+    named,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk import (
@@ -41,7 +52,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_walk i
     walk,
 )
 
-__all__ = ["FilePolicy", "Files", "Freed", "kept_inodes"]
+__all__ = ["Files"]
 
 # Rows of evidence; the totals count everything.
 _ROWS = 50
@@ -49,63 +60,11 @@ _SKIPPED = 200
 # Inodes with several names that are followed; those beyond stay.
 _LINKED = 50_000
 _TRUNCATE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilePolicy:
-    """Which files may go. C(older_than) in seconds; caps count this policy's files and bytes.
-
-    The newest C(keep_newest) of each folder (C(keep_by=directory)), or of all roots together, stay
-    whatever their age, and so does the newest one that was verified: one with a file beside it of its
-    name and C(verified_suffix), or named in C(verified).
-    """
-
-    name: str
-    kind: str
-    roots: tuple[str, ...]
-    patterns: tuple[str, ...]
-    older_than: float
-    destructive: bool = False
-    keep_newest: int = 0
-    keep_by: str = "directory"
-    verified_suffix: str = ""
-    verified: tuple[str, ...] = ()
-    truncate_open: bool = False
-    truncate_above: int = 0
-    max_bytes: int | None = None
-    max_files: int | None = None
-    recurse: bool = True
-
-
-@dataclass(kw_only=True)
-class Freed:
-    """What was freed, or would be. C(files) counts names."""
-
-    bytes: int = 0
-    inodes: int = 0
-    files: int = 0
-    capped: bool = False
-
-    @property
-    def amount(self) -> Amount:
-        """Bytes and inodes."""
-        return Amount(bytes=self.bytes, inodes=self.inodes)
-
-    def as_dict(self) -> dict[str, int]:
-        """The figures as a module returns them."""
-        return {"bytes": self.bytes, "inodes": self.inodes, "files": self.files}
-
-
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
 _Match = tuple[int, str, str, os.stat_result]
-
-
-def _named(patterns: Sequence[str]) -> Callable[[str], object]:
-    """What tells whether a name fits: asked twice for each file, so the usual C(*.log) isn't searched."""
-    if all(pattern[:1] == "*" and not set("*?[") & set(pattern[1:]) for pattern in patterns):
-        return operator.methodcaller("endswith", tuple(pattern[1:] for pattern in patterns))
-    return re.compile("|".join(f"(?:{fnmatch.translate(p)})" for p in patterns)).match
+_Row = tuple[int, str, int]
+_Seen = tuple[Tally, dict[int, list[int]], dict[int, int], dict[str, str]]
 
 
 @dataclass(kw_only=True)
@@ -119,17 +78,18 @@ class Files:
     opened: OpenFiles
     kept: frozenset[int] = frozenset()
     earlier: Sequence[Files] = ()
+    halves: tuple[Half, ...] = field(default_factory=halves)
     choice: Choice = field(default_factory=Choice)
     truncations: dict[int, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     truncated: list[dict[str, Any]] = field(default_factory=list)
     _linked: dict[int, int] = field(default_factory=dict)
     _writable: dict[int, int] = field(default_factory=dict)
-    _largest: list[tuple[int, str, int]] = field(default_factory=list)
+    _largest: list[_Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Prepare the comparison of names."""
-        self._named = _named(self.policy.patterns)
+        self._named = named(self.policy.patterns)
         self._before = int((self.now - self.policy.older_than) * 1e9)
 
     # Seeing
@@ -151,10 +111,16 @@ class Files:
                 continue
             yield from walk(descriptor, root, skip=self.skip, mounts=self.places.mounts)
 
-    def _matches(self) -> Iterator[_Match]:
+    def matches(self, half: Half = None) -> Iterator[_Match]:
         """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
-        named, recurse, device = self._named, self.policy.recurse, self.device
+        fits, recurse, device = self._named, self.policy.recurse, self.device
         for folder, path, entries, folders in self._folders():
+            if is_orphan():
+                return
+            if half is not None and half_of(path) != half:
+                if recurse:
+                    folders += [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+                continue
             for entry in entries:
                 # By the type that the folder's listing gives; the stat below has the last word.
                 if not entry.is_file(follow_symlinks=False):
@@ -162,7 +128,7 @@ class Files:
                         folders.append(entry.name)
                     continue
                 name = entry.name
-                if not named(name):
+                if not fits(name):
                     continue
                 try:
                     info = entry.stat(follow_symlinks=False)
@@ -176,45 +142,16 @@ class Files:
         if len(self.skipped) < _SKIPPED:
             self.skipped.setdefault(path, reason)
 
-    def newest(self) -> frozenset[int]:
-        """Inodes that stay, whatever any policy says."""
-        policy = self.policy
-        kept: set[int] = set()
-        groups: dict[str, list[tuple[int, int]]] = {}
-        verified: dict[str, tuple[int, int]] = {}
-        for folder, path, name, info in self._matches():
-            group = path if policy.keep_by == "directory" else ""
-            this = (info.st_mtime_ns, info.st_ino)
-            heap = groups.setdefault(group, [])
-            if len(heap) < policy.keep_newest:
-                heapq.heappush(heap, this)
-            elif heap:
-                heapq.heappushpop(heap, this)
-            if this > verified.get(group, (-(1 << 80), 0)) and self._is_verified(folder, name):
-                verified[group] = this
-        for heap in groups.values():
-            kept.update(inode for _changed, inode in heap)
-        kept.update(inode for _changed, inode in verified.values())
-        return frozenset(kept)
-
-    def _is_verified(self, folder: int, name: str) -> bool:
-        if name in self.policy.verified:
-            return True
-        if not self.policy.verified_suffix:
-            return False
-        try:
-            beside = name + self.policy.verified_suffix
-            info = os.stat(beside, dir_fd=folder, follow_symlinks=False)
-        except OSError:
-            return False
-        return stat.S_ISREG(info.st_mode)
+    def _skip_too(self, rows: dict[str, str]) -> None:
+        for path, reason in rows.items():
+            self.skip(path, reason)
 
     # Judging
 
     def takes(self, path: str, name: str, info: os.stat_result) -> bool:
         """Whether this policy, as planned, deletes a file that another policy sees too."""
         inside = any(path == root or path.startswith(f"{root}/") for root in self.policy.roots)
-        if not inside or not self.choice.names or not self._named(name):
+        if not inside or not self.choice.total.names or not self._named(name):
             return False
         if not self.policy.recurse and path not in self.policy.roots:
             return False
@@ -257,12 +194,10 @@ class Files:
             and info.st_blocks * 512 > self.policy.truncate_above
         )
 
-    def _items(self) -> Iterator[Item]:
-        """Inodes that go altogether: one with a name elsewhere would free nothing."""
-        linked: dict[int, list[int]] = {}
-        self._writable = {}
+    def _items(self, half: Half, linked: dict[int, list[int]]) -> Iterator[Item]:
+        """Inodes of one name that go; what has more is put into C(linked)."""
         before, special = self._before, self._special()
-        for _folder, path, name, info in self._matches():
+        for _folder, path, name, info in self.matches(half):
             # Most files are nothing special: no call for them.
             if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
                 not self._may_go(path, name, info)
@@ -276,21 +211,46 @@ class Files:
                 linked[info.st_ino] = [1, info.st_nlink, info.st_mtime_ns, info.st_blocks * 512]
             else:
                 self.skip(f"{path}/{name}", "too_many_links")
-        self._linked = {}
-        for inode, (seen, names, changed, size) in linked.items():
-            if seen == names:
-                self._linked[inode] = names
-                yield key_of(changed, inode), size, names
+
+    def _look(self, look: Look, half: Half) -> _Seen:
+        self._writable = {}
+        linked: dict[int, list[int]] = {}
+        tally = look.count(self._items(half, linked))
+        return tally, linked, self._writable, self.skipped
+
+    def _count(self, look: Look) -> list[Tally]:
+        """Look at all files: what each half has of one name, and inodes of several names."""
+        mine, *theirs = self.halves
+        seen = []
+        if theirs:
+            with beside(lambda: self._look(look, theirs[0]), repeatable=True) as other:
+                seen = [self._look(look, mine), other()]
+        else:
+            seen = [self._look(look, mine)]
+        linked: dict[int, list[int]] = {}
+        self._writable = {}
+        for _tally, rows, writable, skipped in seen:
+            self._writable |= writable
+            self._skip_too(skipped)
+            for inode, row in rows.items():
+                linked.setdefault(inode, [0, *row[1:]])[0] += row[0]
+        # Inodes that go altogether: one with a name elsewhere would free nothing.
+        self._linked = {inode: row[1] for inode, row in linked.items() if row[0] == row[1]}
+        whole = [
+            (key_of(linked[inode][2], inode), linked[inode][3], names)
+            for inode, names in self._linked.items()
+        ]
+        return [*(tally for tally, *_rest in seen), look.count(whole)]
 
     def plan(self, need: Amount | None) -> Freed:
         """Choose what goes; nothing is changed. ``need`` None takes all that the caps allow."""
         policy = self.policy
         self.choice = choose(
-            self._items, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
+            self._count, need=need, max_bytes=policy.max_bytes, max_names=policy.max_files
         )
-        chosen = self.choice
+        total = self.choice.total
         freed = Freed(
-            bytes=chosen.bytes, inodes=chosen.inodes, files=chosen.names, capped=chosen.capped
+            bytes=total.bytes, inodes=total.inodes, files=total.names, capped=self.choice.capped
         )
         self.truncations = {}
         # What is being written is worth more than what is old: last, and the largest first.
@@ -310,18 +270,42 @@ class Files:
         """Delete what was chosen. ``opened`` are the files that are open now."""
         self.opened = opened
         freed = Freed(capped=self.choice.capped)
-        if self.choice.names:
+        if self.choice.total.names:
             self._delete(freed)
         if self.truncations:
             self._empty(freed)
         return freed
 
     def _delete(self, freed: Freed) -> None:
+        """Delete what has one name in halves, each within what was chosen of it; then what has several."""
+        if len(self.halves) == 1:
+            self._unlink(freed, None, self.choice.total)
+            return
+        with beside(self._second_half, repeatable=False) as other:
+            self._unlink(freed, 0, self.choice.parts[0])
+            size, inodes, files, largest, skipped = other()
+        freed.bytes, freed.inodes, freed.files = (
+            freed.bytes + size,
+            freed.inodes + inodes,
+            freed.files + files,
+        )
+        self._largest = heapq.nlargest(_ROWS, [*self._largest, *largest])
+        self._skip_too(skipped)
+        if self._linked:
+            heapq.heapify(self._largest)
+            self._unlink(freed, None, self.choice.total)
+
+    def _second_half(self) -> tuple[int, int, int, list[_Row], dict[str, str]]:
+        freed = Freed()
+        self._unlink(freed, 1, self.choice.parts[1])
+        return freed.bytes, freed.inodes, freed.files, self._largest, self.skipped
+
+    def _unlink(self, freed: Freed, half: Half, most: Part) -> None:
         bound, linked, unlink = self.choice.bound, self._linked, os.unlink
-        most_bytes, most_names = self.choice.bytes, self.choice.names
+        most_bytes, most_names = most.bytes, most.names
         largest, smallest = self._largest, 0
         before, special = self._before, self._special()
-        for folder, path, name, info in self._matches():
+        for folder, path, name, info in self.matches(half):
             if ((info.st_mtime_ns << 64) | info.st_ino) > bound:
                 continue
             if (special is None or info.st_ino in special or info.st_mtime_ns >= before) and (
@@ -331,7 +315,7 @@ class Files:
             size = 0
             if info.st_nlink == 1:
                 size = info.st_blocks * 512
-            elif info.st_ino not in linked:
+            elif half is not None or info.st_ino not in linked:
                 continue
             # Files that came or grew meanwhile must not carry it beyond what was announced.
             if freed.files >= most_names or freed.bytes + size > most_bytes:
@@ -355,7 +339,7 @@ class Files:
 
     def _empty(self, freed: Freed) -> None:
         left = dict(self.truncations)
-        for folder, path, name, info in self._matches():
+        for folder, path, name, info in self.matches():
             if info.st_ino not in left:
                 continue
             left.pop(info.st_ino)
@@ -390,13 +374,3 @@ class Files:
                 {"path": shown(path), "reason": reason} for path, reason in self.skipped.items()
             ],
         }
-
-
-def kept_inodes(all_files: Sequence[Files]) -> frozenset[int]:
-    """Inodes that some policy keeps: no other one may delete them."""
-    kept: set[int] = set()
-    for files in all_files:
-        if files.policy.keep_newest or files.policy.verified_suffix or files.policy.verified:
-            with contextlib.suppress(FileNotFoundError):
-                kept |= files.newest()
-    return frozenset(kept)

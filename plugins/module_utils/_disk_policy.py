@@ -15,7 +15,9 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_docker
     DockerPolicy,
     checked_volumes,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import FilePolicy
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    FilePolicy,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import size_of
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError

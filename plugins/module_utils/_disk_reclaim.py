@@ -19,12 +19,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_docker
     Docker,
     DockerPolicy,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import (
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
     FilePolicy,
-    Files,
     Freed,
-    kept_inodes,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Files
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_keep import kept_inodes
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import (
     OpenFiles,
     open_files,

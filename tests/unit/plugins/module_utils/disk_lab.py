@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import (
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
     FilePolicy,
-    Files,
-    kept_inodes,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Files
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_keep import kept_inodes
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Freed
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    Freed,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import (
     OpenFiles,
     open_files,

@@ -14,9 +14,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import FilePolicy
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    FilePolicy,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import choose
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import (
+    Look,
+    Tally,
+    choose,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Amount
 from tests.unit.plugins.module_utils.disk_lab import DAY, NOW, policy, workers, write
 
@@ -95,12 +101,14 @@ def _may_go(root: Path, rule: FilePolicy, path: str, info: os.stat_result) -> bo
     links=st.lists(_LINKS, max_size=4),
     rules=st.lists(_POLICIES, min_size=1, max_size=3),
     need=_NEED,
+    halves=st.sampled_from([(None,), (0, 1)]),
 )
 def test_only_what_a_policy_names_goes(
     files: list[dict[str, Any]],
     links: list[tuple[int, str, str]],
     rules: list[dict[str, Any]],
     need: Amount | None,
+    halves: tuple[int | None, ...],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -110,6 +118,7 @@ def test_only_what_a_policy_names_goes(
         made = workers(policies)
         predictions, left = [], need
         for each in made:
+            each.halves = halves
             predictions.append(each.plan(left))
             left = None if left is None else left - predictions[-1].amount
         assert _state(root).keys() == before.keys()
@@ -175,8 +184,12 @@ def test_a_choice_through_buckets_is_the_choice_of_a_sorted_list(
 
     # Keys far apart and close together, so that some bucket has to be looked into more than once.
     spread = [(key << 40 if key % 2 else key, size, count) for key, size, count in items]
+
+    def tally(look: Look) -> list[Tally]:
+        return [look.count(part) for part in (spread[::2], spread[1::2])]
+
     with _limit(_disk_select, kept):
-        choice = choose(lambda: spread, need=need, max_bytes=max_bytes, max_names=max_names)
+        choice = choose(tally, need=need, max_bytes=max_bytes, max_names=max_names)
     chosen: list[tuple[int, int, int]] = []
     for item in sorted(spread):
         size, count = sum(i[1] for i in chosen), sum(i[2] for i in chosen)
@@ -187,9 +200,12 @@ def test_a_choice_through_buckets_is_the_choice_of_a_sorted_list(
         ):
             break
         chosen.append(item)
-    assert choice.names == sum(item[2] for item in chosen)
-    assert choice.bytes == sum(item[1] for item in chosen)
-    if choice.names:
+    assert choice.total.names == sum(item[2] for item in chosen)
+    assert choice.total.bytes == sum(item[1] for item in chosen)
+    for number, part in enumerate(choice.parts):
+        own = [item for item in spread[number::2] if item in chosen]
+        assert (part.bytes, part.inodes) == (sum(item[1] for item in own), len(own))
+    if choice.total.names:
         assert [item for item in sorted(spread) if item[0] <= choice.bound] == chosen
 
 

@@ -329,6 +329,8 @@ class Files:
                 self.skip(f"{path}/{name}", error.strerror or str(error))
                 continue
             freed.files += 1
+            if not freed.files & 255 and is_orphan():
+                return
             if info.st_nlink == 1:
                 freed.inodes += 1
                 freed.bytes += size

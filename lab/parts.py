@@ -40,6 +40,8 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     # A scenario kills hosts and daemons on a machine that may be busy. A second try is allowed, and told.
     tries: int = 1
+    # One that sits and waits for most of its time: it has a lane of its own beside the others.
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None 
 def run_parts(
     parts: Sequence[Part], *, lanes: int = LANES, logs: Path = _LOGS, heartbeat: float = 60
 ) -> list[Outcome]:
-    """Run all parts, ``lanes`` at a time; a failed one does not stop the rest.
+    """Run all parts, ``lanes`` at a time and one of those that wait; a failed one does not stop the rest.
 
     A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
     failed one's is shown.
@@ -88,9 +90,9 @@ def run_parts(
         return [_perform(parts[0], board, None)]
     logs.mkdir(parents=True, exist_ok=True)
     outcomes: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(max_workers=lanes) as pool:
+    with ThreadPoolExecutor(max_workers=lanes) as workers, ThreadPoolExecutor(1) as waiters:
         running: dict[Future[Outcome], Part] = {
-            pool.submit(
+            (waiters if part.waits else workers).submit(
                 _perform, part, board, logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
             ): part
             for part in parts

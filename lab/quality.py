@@ -22,7 +22,9 @@ __all__ = ["check", "lint", "modules", "scenarios", "test"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
-_LONG = ("alerts", "remediation", "component", "default", "alertmanager", "single")
+_LONG = ("detection", "remediation", "component", "default", "alertmanager", "single")
+# For each alert's time until it fires, and until it is resolved.
+_WAITING = ("alerts",)
 # Left out of `make test` until it is as steady as the others; each run says so.
 _ON_ITS_OWN = {"detection": "it has not passed as a whole yet"}
 
@@ -96,7 +98,13 @@ def test(only: str = "") -> int:
     env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
     parts = [] if only else [*_static_parts(), *_unit_parts(), _sanity_part()]
     parts += [
-        Part(f"scenario {name}", ("molecule", "test", "--scenario-name", name), env=env, tries=2)
+        Part(
+            f"scenario {name}",
+            ("molecule", "test", "--scenario-name", name),
+            env=env,
+            tries=2,
+            waits=name in _WAITING,
+        )
         for name in ([only] if only else names)
         if only or name not in _ON_ITS_OWN
     ]

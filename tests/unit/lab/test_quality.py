@@ -55,6 +55,16 @@ def test_parts_run_side_by_side_and_only_a_failed_ones_words_are_shown(
     assert (tmp_path / "logs" / "left-part.log").read_text() == "words of left\n"
 
 
+def test_a_part_that_waits_has_a_lane_beside_the_others(tmp_path: Path) -> None:
+    """Each of the two waits for the other's file, and there is one lane."""
+    meet = "touch {0}; for n in $(seq 100); do test -e {1} && exit 0; sleep 0.1; done; exit 9"
+    parts = [
+        Part("works", ("sh", "-c", meet.format("left", "right")), cwd=tmp_path),
+        Part("waits", ("sh", "-c", meet.format("right", "left")), cwd=tmp_path, waits=True),
+    ]
+    assert all(one.passed for one in run_parts(parts, lanes=1, logs=tmp_path / "logs"))
+
+
 def test_an_unknown_scenario_is_named() -> None:
     with pytest.raises(LabError, match="S: expected one of"):
         quality.test("no_such_scenario")

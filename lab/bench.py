@@ -317,7 +317,6 @@ def bench() -> None:
     text = page(scale, pairs, memory)
     PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
     print(text)
-    bench_alerts()
 
 
 def bench_alerts() -> int:

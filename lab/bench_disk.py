@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.bench_page import put, table
 from lab.paths import ROOT
 
 __all__ = ["Race", "bench_disk", "summary"]
@@ -132,18 +133,27 @@ def _race(folder: Path, count: int, *, ours_first: bool, cache: str) -> Race:
 
 
 def summary(races: list[Race], count: int, *, place: str, cache: str) -> str:
-    """The figures as a table. ``place`` says what was measured on."""
-    lines = [
-        f"disk_reclaim beside find -delete, {count} files on {place}, {cache} caches, "
-        f"median of {len(races)} pairs",
-        "",
-        "| pair | find -delete | disk_reclaim | of which prediction | ratio | memory |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {number} | {race.find:.1f} s | {race.ours:.1f} s | {race.planned:.1f} s | "
-        f"{race.ours / race.find:.2f} | {race.mib:.0f} MiB |"
+    """The section of the page. ``place`` says what was measured on."""
+    rows = [
+        (
+            str(number),
+            f"{race.find:.1f} s",
+            f"{race.ours:.1f} s",
+            f"{race.planned:.1f} s",
+            f"{race.ours / race.find:.2f}",
+            f"{race.mib:.0f} MiB",
+        )
         for number, race in enumerate(races, 1)
+    ]
+    lines = [
+        "## disk_reclaim beside `find -delete`",
+        "",
+        f"The same selection of {count} small files on {place}, {cache} caches, in turn; memory is that of "
+        "both processes at their peaks.",
+        "",
+        *table(
+            ("pair", "find -delete", "disk_reclaim", "of which prediction", "ratio", "memory"), rows
+        ),
     ]
     ratios = [race.ours / race.find for race in races]
     alone = [(race.ours - race.planned) / race.find for race in races]
@@ -156,7 +166,7 @@ def summary(races: list[Race], count: int, *, place: str, cache: str) -> str:
 
 
 def bench_disk() -> None:
-    """Race and print."""
+    """Race, and write the section."""
     base = os.environ.get("KOPROGO_BENCH_FOLDER", "/var/tmp")  # noqa: S108 - a real disk is meant
     cache = os.environ.get("KOPROGO_BENCH_CACHE") or (
         "cold" if os.access(_DROP, os.W_OK) else "warm"
@@ -173,4 +183,4 @@ def bench_disk() -> None:
             races.append(_race(Path(folder), _FILES, ours_first=bool(number % 2), cache=cache))
             # A pair takes minutes: one that was measured isn't lost with the next.
             print(races[-1], flush=True)
-    print(summary(races, _FILES, place=place, cache=cache))
+    put(summary(races, _FILES, place=place, cache=cache))

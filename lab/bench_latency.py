@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, KoproGo contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python3 -m lab.bench_latency [MB]``: api_latency_info's reader beside jq on a generated log.
+"""``python3 -m lab bench-latency``: api_latency_info's reader beside jq on a generated log of 1 GB.
 
 Both extract time, method, route, status and duration of every line; the reader also makes the
 quantiles, the failing routes and the slowest requests of them. CPU seconds are compared: wall time
@@ -13,17 +13,23 @@ from __future__ import annotations
 import json
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from lab.bench_page import put, table
 from lab.paths import ROOT
 from lab.sample_api.koprogo_api.logline import event_line, request_line
+from lab.shell import install_packages
 
-__all__ = ["generate", "main"]
+__all__ = ["Run", "bench_latency", "generate", "section"]
 
+_SIZE = 1_000_000_000
 _ROUTES = (
     "/api/v1/buildings",
     "/api/v1/buildings/{building_id}",
@@ -77,40 +83,62 @@ def generate(path: Path, size: int) -> int:
     return lines
 
 
-def _timed(argv: list[str]) -> tuple[float, float, str]:
-    """Return wall seconds, CPU seconds and the output of a command."""
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Seconds of a command: on the clock, and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+def _timed(argv: list[str]) -> tuple[Run, str]:
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - started, cpu, done.stdout
+    return Run(wall=time.monotonic() - started, cpu=cpu), done.stdout
 
 
-def main(megabytes: int = 1000) -> None:
-    """Measure and print one table."""
-    with tempfile.TemporaryDirectory(prefix="koprogo-bench-") as folder:
-        path = Path(folder) / "api.log"
-        lines = generate(path, megabytes * 1_000_000)
-        print(f"{path.stat().st_size / 1e6:.0f} MB, {lines} lines")
-        # jq's output goes nowhere: only its reading is compared.
-        script = 'jq -r "$1" "$2" > /dev/null'
-        rows = [
-            (
-                "api_latency_info",
-                _timed([sys.executable, "-c", _READER, str(path), str(ROOT / "collections")]),
-            ),
-            ("jq", _timed(["sh", "-c", script, "sh", _JQ, str(path)])),
-            ("grep -c", _timed(["grep", "-c", "duration_ms", str(path)])),
-        ]
-    for name, (wall, cpu, _text) in rows:
-        print(f"{name:20} {wall:7.2f} s wall {cpu:7.2f} s CPU")
-    counted, memory = json.loads(rows[0][1][2])
-    share = rows[0][1][1] / rows[1][1][1]
-    print(
-        f"api_latency_info needs {share:.2f} of jq's CPU time ({1 / share:.1f} times as fast), "
-        f"{memory / 1024:.0f} MiB; {counted}"
+def section(runs: Mapping[str, Run], *, size: int, lines: int, memory: float) -> str:
+    """The section of the page. ``size`` in bytes, ``memory`` in MiB."""
+    ours = runs["api_latency_info"]
+    rows = [
+        (name, f"{run.wall:.1f} s", f"{run.cpu:.1f} s", f"{run.cpu / ours.cpu:.2f}")
+        for name, run in runs.items()
+    ]
+    text = (
+        f"Time, method, route, status and duration of {lines} lines, {size / 1e6:.0f} MB; ours also makes "
+        "the quantiles, the failing routes and the slowest requests of them."
+    )
+    head = ("", "wall", "CPU", "CPU, api_latency_info = 1")
+    return "\n".join(
+        (
+            "## api_latency_info beside jq",
+            "",
+            text,
+            "",
+            *table(head, rows),
+            "",
+            f"Memory of api_latency_info: {memory:.0f} MiB.",
+        )
     )
 
 
-if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+def bench_latency() -> None:
+    """Measure, and write the section."""
+    if shutil.which("jq") is None:
+        install_packages(["jq"], "jq was not found, beside which the log's reader is measured")
+    with tempfile.TemporaryDirectory(prefix="koprogo-bench-") as folder:
+        path = Path(folder) / "api.log"
+        lines = generate(path, _SIZE)
+        # jq's output goes nowhere: only its reading is compared.
+        script = 'jq -r "$1" "$2" > /dev/null'
+        ours, answer = _timed([sys.executable, "-c", _READER, str(path), str(ROOT / "collections")])
+        runs = {
+            "api_latency_info": ours,
+            "jq": _timed(["sh", "-c", script, "sh", _JQ, str(path)])[0],
+            "grep -c": _timed(["grep", "-c", "duration_ms", str(path)])[0],
+        }
+        size = path.stat().st_size
+    _counted, memory = json.loads(answer)
+    put(section(runs, size=size, lines=lines, memory=memory / 1024))

@@ -21,6 +21,6 @@ def test_the_table() -> None:
     text = summary(
         [Race(find=10.0, ours=12.0, planned=2.0, mib=20.0)], 1000, place="ext4", cache="cold"
     )
-    assert "1000 files on ext4, cold caches, median of 1 pairs" in text
+    assert "1000 small files on ext4, cold caches" in text
     assert "| 1 | 10.0 s | 12.0 s | 2.0 s | 1.20 | 20 MiB |" in text
     assert "Median ratio: 1.20; of the deletion alone: 1.00." in text

@@ -91,6 +91,13 @@ options:
     type: list
     elements: str
     default: []
+  entries:
+    description:
+      - Entries of O(runs) that the ledger of another host has, as
+        M(koprogo.observability.remediation_ledger) returned them there.
+    type: list
+    elements: dict
+    default: []
   slack_webhook:
     description: Address of a Slack webhook. Never logged.
     type: str
@@ -190,6 +197,7 @@ def main() -> None:
                 },
             },
             "runs": {"type": "list", "elements": "str", "default": []},
+            "entries": {"type": "list", "elements": "dict", "default": []},
             "slack_webhook": {"type": "str", "no_log": True},
             "folder": {"type": "path", "default": "/var/lib/koprogo/remediation/incidents"},
             "log": {"type": "path", "default": "/var/log/koprogo/remediation.log"},
@@ -203,7 +211,7 @@ def main() -> None:
     try:
         before = desk.load(params["id"])
         news = {**params, "who": params["run_by"]}
-        entries = Ledger(params["ledger"]).read().entries
+        entries = [*Ledger(params["ledger"]).read().entries, *params["entries"]]
         record = {**merged(before, news, entries), "id": params["id"]}
         changed = record != before
         folder = f"{params['folder']}/{params['id']}"

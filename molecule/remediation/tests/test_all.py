@@ -13,6 +13,7 @@ from tests.integration.remedy import (
     host_of,
     ledger,
     remediate,
+    session,
     task,
 )
 
@@ -56,6 +57,24 @@ def test_an_incident_keeps_evidence_prediction_and_result() -> None:
         ("end", "resolved"),
         ("verdict", "resolved"),
     ]
+
+
+def test_a_record_has_what_was_done_on_the_databases_host() -> None:
+    api, database = BOXES
+    with session(database, "SELECT pg_sleep(120);", name="runaway"):
+        outcome = remediate(
+            "slow_api",
+            box=api,
+            remediation_runaway_seconds=1,
+            # As where they are not on one host.
+            __remediation_database_host=database,
+        )
+    assert outcome.rc == 0, outcome.text
+    folder = host_of(api).check_output(f"ls -dt {RECORDS}/SlowApi-{api}-* | head -1")
+    record = json.loads(host_of(api).file(f"{folder}/record.json").content_string)
+    assert ledger(api) == []
+    assert record["actions"] == ledger(database)
+    assert [row["phase"] for row in record["actions"]] == ["begin", "end", "verdict"]
 
 
 def test_a_unit_that_burns_the_processors_is_slowed_down() -> None:

@@ -33,6 +33,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
     Places,
+    counts_folders,
     open_root,
     shown,
 )
@@ -90,6 +91,7 @@ class Files:
     def __post_init__(self) -> None:
         """Prepare the comparison of names."""
         self._named = named(self.policy.patterns)
+        self._counted = counts_folders(self.device)
         self._before = int((self.now - self.policy.older_than) * 1e9)
 
     # Seeing
@@ -118,7 +120,7 @@ class Files:
             if is_orphan():
                 return
             if half is not None and half_of(path) != half:
-                if recurse:
+                if recurse and not (self._counted and os.fstat(folder).st_nlink == 2):
                     folders += [e.name for e in entries if e.is_dir(follow_symlinks=False)]
                 continue
             for entry in entries:

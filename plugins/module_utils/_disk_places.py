@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 
-__all__ = ["Places", "is_database", "open_root", "shown"]
+__all__ = ["Places", "counts_folders", "is_database", "open_root", "shown"]
 
 # Neither they, nor anything in them, nor a folder that contains them.
 _SYSTEM = (
@@ -31,6 +31,8 @@ _DATABASES = (
 # A file that only a database's data folder has; a tablespace has a folder named by the version.
 _MARKS = ("PG_VERSION", "ibdata1", "WiredTiger")
 _TABLESPACE = re.compile(r"PG_\d+_\d+")
+# File systems that count a folder's folders as its links; others say 1, or always 2.
+_COUNTING = (b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs")
 _DAEMONS = ("postgres", "mysqld", "mariadbd", "mongod", "redis-server")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -161,6 +163,17 @@ def _subfolders(folder: str, depth: int) -> list[str]:
                 if depth > 1:
                     found += _subfolders(entry.path, depth - 1)
     return found[:1000]
+
+
+def counts_folders(device: int, proc: str = "/proc") -> bool:
+    """Whether a folder's number of links tells how many folders are in it: two, if there is none."""
+    number = f"{os.major(device)}:{os.minor(device)}".encode()
+    with contextlib.suppress(OSError), open(f"{proc}/self/mountinfo", "rb") as file:
+        for line in file:
+            fields, _dash, kind = line.partition(b" - ")
+            if fields.split()[2] == number:
+                return kind.split()[0] in _COUNTING
+    return False
 
 
 def _mounts(proc: str) -> Iterator[str]:

@@ -21,6 +21,9 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves
     half_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
+    counts_folders,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_select import named
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from tests.unit.plugins.module_utils.disk_lab import names, policy, workers, write
@@ -104,6 +107,29 @@ def test_names_fit_as_fnmatch_says(patterns: list[str], name: str) -> None:
 def test_no_pattern_fits_nothing() -> None:
     assert not named(())("a.log")
     assert not named(())("")
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_folders_in_the_others_folders_are_found(tmp_path: Path, counted: bool) -> None:
+    for number in range(40):
+        write(tmp_path / f"{number}/a/b/{number}.log")
+        write(tmp_path / f"{number}/a/{number}.log")
+    [files] = workers([policy(tmp_path)])
+    # Where links are not counted each folder has to be read.
+    files.halves, files._counted = (0, 1), counted and counts_folders(tmp_path.stat().st_dev)
+    assert files.plan(None).files == 80
+    assert files.execute(OpenFiles()).files == 80
+
+
+def test_which_file_systems_count_folders(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    rows = (
+        "29 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw",
+        "36 29 0:33 / /srv rw - btrfs /dev/sdb rw",
+    )
+    (tmp_path / "self/mountinfo").write_text("\n".join(rows) + "\n", encoding="ascii")
+    known = [os.makedev(8, 1), os.makedev(0, 33), os.makedev(0, 99)]
+    assert [counts_folders(one, str(tmp_path)) for one in known] == [True, False, False]
 
 
 def test_the_second_process_ends_with_the_first(tmp_path: Path) -> None:

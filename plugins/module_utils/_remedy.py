@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import (
@@ -18,7 +18,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger impo
     action_of,
 )
 
-__all__ = ["IneffectiveError", "Remedy", "require_effect"]
+__all__ = ["IneffectiveError", "Recovery", "Remedy", "require_effect", "restart_of"]
 
 
 class IneffectiveError(KoprogoError):
@@ -103,3 +103,40 @@ class Remedy:
             return result | told
         kept = {key: value for key, value in result.items() if key != "changed"}
         raise RefusedError(f"Refused {self.name}: {self.refusal}", **(kept | told))
+
+
+class Recovery(Protocol):
+    """What looks at something that may be down, and restarts it."""
+
+    def look(self) -> dict[str, Any]:
+        """What is seen: C(condition), C(unit) and more."""
+        ...
+
+    def refusal(self, seen: Mapping[str, Any]) -> tuple[str, str]:
+        """Code and reason why a restart would not help; empty if it may."""
+        ...
+
+    def restart(self) -> tuple[str, dict[str, Any]]:
+        """Outcome, and what is seen then."""
+        ...
+
+
+def restart_of(recovery: Recovery, unit: str, *, well: str) -> Remedy:
+    """A restart of a unit, after a look that found it in another condition than C(well)."""
+    seen = recovery.look()
+    needed = seen["condition"] != well
+    code, refusal = recovery.refusal(seen) if needed else ("", "")
+    return Remedy(
+        # The same key wherever a unit is restarted: one budget for all reasons.
+        name=f"restart:{unit.removesuffix('.service')}",
+        reversibility="safe",
+        needed=needed,
+        evidence=seen,
+        prediction={"restarts": 1},
+        act=recovery.restart,
+        result=seen,
+        refusal=refusal,
+        code=code,
+        before=f"{seen['unit']['says']}, {seen['condition']}\n",
+        after=f"{unit} is restarted\n",
+    )

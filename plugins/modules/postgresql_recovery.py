@@ -189,6 +189,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster 
 from ansible_collections.koprogo.observability.plugins.module_utils._remedy import (
     Remedy,
     require_effect,
+    restart_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
@@ -202,22 +203,7 @@ def remedy(params: dict[str, Any]) -> Remedy:
     recovery = PostgresqlRecovery(
         cluster=cluster, runner=runner, **{name: params[name] for name in _OWN}
     )
-    seen = recovery.look()
-    needed = seen["condition"] != "ready"
-    code, refusal = recovery.refusal(seen) if needed else ("", "")
-    return Remedy(
-        name=f"restart:{cluster.unit.removesuffix('.service')}",
-        reversibility="safe",
-        needed=needed,
-        evidence=seen,
-        prediction={"restarts": 1},
-        act=recovery.restart,
-        result=seen,
-        refusal=refusal,
-        code=code,
-        before=f"{seen['unit']['says']}, {seen['condition']}\n",
-        after=f"{cluster.unit} is restarted\n",
-    )
+    return restart_of(recovery, cluster.unit, well="ready")
 
 
 def main() -> None:

@@ -221,6 +221,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger impo
 from ansible_collections.koprogo.observability.plugins.module_utils._remedy import (
     Remedy,
     require_effect,
+    restart_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._unit_recovery import (
@@ -248,23 +249,7 @@ def remedy(params: dict[str, Any]) -> Remedy:
         depends_on=[Dependency.of(entry) for entry in params["depends_on"]],
         **{name: params[name] for name in _OWN},
     )
-    seen = recovery.look()
-    needed = seen["condition"] != "healthy"
-    code, refusal = recovery.refusal(seen) if needed else ("", "")
-    return Remedy(
-        # The same key wherever a unit is restarted: one budget for all reasons.
-        name=f"restart:{params['unit'].removesuffix('.service')}",
-        reversibility="safe",
-        needed=needed,
-        evidence=seen,
-        prediction={"restarts": 1},
-        act=recovery.restart,
-        result=seen,
-        refusal=refusal,
-        code=code,
-        before=f"{seen['unit']['says']}, {seen['condition']}\n",
-        after=f"{params['unit']} is restarted\n",
-    )
+    return restart_of(recovery, params["unit"], well="healthy")
 
 
 def main() -> None:

@@ -41,10 +41,14 @@ class CallbackModule(CallbackBase):
         self._playbook = ""
         self._started = time.monotonic()
         self._changed: list[tuple[str, str]] = []
+        # Ansible counts on through all playbooks of one command.
+        self._before: dict[str, dict[str, int]] = {}
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Remember the playbook's name."""
+        """Begin the playbook's record."""
         self._playbook = Path(playbook._file_name).stem
+        self._started = time.monotonic()
+        self._changed = []
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Remember a changed task."""
@@ -56,12 +60,20 @@ class CallbackModule(CallbackBase):
         target = os.environ.get("RECORD_CHANGES")
         if not target:
             return
+        counted = {host: stats.summarize(host) for host in stats.processed}
         record = {
             "playbook": self._playbook,
             "check": bool(context.CLIARGS.get("check")),
             "seconds": round(time.monotonic() - self._started, 1),
-            "hosts": {host: stats.summarize(host) for host in stats.processed},
+            "hosts": {
+                host: {
+                    key: count - self._before.get(host, {}).get(key, 0)
+                    for key, count in row.items()
+                }
+                for host, row in counted.items()
+            },
             "changed": sorted(self._changed),
         }
+        self._before = counted
         with Path(target).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -43,9 +43,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger impo
     action_of,
 )
 
-__all__ = ["APT_LOCK", "Reclaim", "Step", "quick", "reclaim"]
+__all__ = ["APT_LOCK", "Reclaim", "Step", "notes_on", "quick", "reclaim"]
 
 APT_LOCK = "/var/cache/apt/archives/lock"
+# The ledger with its reserve, the incident's record and its line in the log, and their folders.
+_NOTES = Amount(bytes=512 * 1024, inodes=16)
 
 
 @dataclass(kw_only=True)
@@ -96,16 +98,22 @@ class Reclaim:
         target: Target,
         places: Places,
         now: float,
+        notes: Amount | None = None,
         opened: Callable[[], OpenFiles] = open_files,
         space: Callable[[str], Space] = space_of,
         apt_lock: str = APT_LOCK,
     ) -> None:
-        """``now`` is a Unix time in seconds."""
+        """``now`` is a Unix time in seconds, ``notes`` what will be written down on this file system."""
         self.path = path
         self.target = target
         self._space, self._opened, self._apt_lock = space, opened, apt_lock
         self.before = space(path)
         self.missing = target.missing(self.before)
+        # Of what lacks, so much more: else the notes would use up what was freed for the target.
+        self.spare = Amount(
+            bytes=notes.bytes if notes and self.missing.bytes else 0,
+            inodes=notes.inodes if notes and self.missing.inodes else 0,
+        )
         found = opened() if self.missing else OpenFiles()
         self.opened = found
         self.steps: list[Step] = []
@@ -142,12 +150,14 @@ class Reclaim:
 
     def plan(self) -> Amount:
         """Predict all steps; return what they free together. Changes nothing."""
-        left, total = self.missing, Amount()
+        left, total = self.missing + self.spare, Amount()
         with quick():
             for step in self.steps:
-                if not left:
+                # Nothing that cannot be made again goes for the sake of notes.
+                need = left - self.spare if step.destructive else left
+                if not need:
                     continue
-                self._plan(step, left)
+                self._plan(step, need)
                 left, total = left - step.predicted.amount, total + step.predicted.amount
         return total
 
@@ -170,7 +180,8 @@ class Reclaim:
     def run(self, steps: Sequence[Step]) -> None:
         """Carry out planned steps until the target is reached."""
         for step in steps:
-            if not self.target.missing(self._space(self.path)):
+            spare = None if step.destructive else self.spare
+            if not self.target.missing(self._space(self.path), spare=spare):
                 step.status = "not_needed"
                 continue
             try:
@@ -220,6 +231,14 @@ class Reclaim:
             "open_files_complete": self.opened.complete,
             "policies": [step.as_dict() for step in self.steps],
         }
+
+
+def notes_on(path: str, ledger: str) -> Amount:
+    """What a remediation writes down on a path's file system: nothing where its ledger is on another one."""
+    folder = os.path.dirname(os.path.abspath(ledger))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return _NOTES if os.stat(folder).st_dev == os.stat(path).st_dev else Amount()
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 # mke2fs's default, where the file system itself cannot be asked.
 _USUAL_RESERVE = 0.05
 _EXT_MAGIC = 0xEF53
+_EXT_EXTENTS = 0x40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def space_of(path: str) -> Space:
 
 
 def _ext_reserve(device: int) -> int | None:
-    """Bytes that an ext2, ext3 or ext4 keeps for root, from its superblock; None for others."""
+    """Bytes that an ext2, ext3 or ext4 keeps for root and itself, from its superblock; None for others."""
     name = f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError):
         node = os.path.join("/dev", os.path.basename(os.readlink(name)))
@@ -125,13 +126,20 @@ def _ext_reserve(device: int) -> int | None:
 
 
 def _reserve_in(block: bytes) -> int | None:
+    def number(*at: int) -> int:
+        return sum(int.from_bytes(block[n : n + 4], "little") << 32 * i for i, n in enumerate(at))
+
     if len(block) < 1024 or int.from_bytes(block[0x38:0x3A], "little") != _EXT_MAGIC:
         return None
-    low = int.from_bytes(block[0x08:0x0C], "little")
-    high = int.from_bytes(block[0x154:0x158], "little")
-    wide = int.from_bytes(block[0x60:0x64], "little") & 0x80
-    blocks = low | (high << 32 if wide else 0)
-    return int(blocks * (1024 << int.from_bytes(block[0x18:0x1C], "little")))
+    features, block_bits = number(0x60), number(0x18)
+    wide = features & 0x80
+    blocks = number(0x08, 0x154) if wide else number(0x08)
+    if features & _EXT_EXTENTS:
+        # The kernel's own, for extents that have to be split: a fiftieth, 4096 clusters at most.
+        cluster_bits = max(0, number(0x1C) - block_bits)
+        total = number(0x04, 0x150) if wide else number(0x04)
+        blocks += min((total >> cluster_bits) // 50, 4096) << cluster_bits
+    return blocks * (1024 << block_bits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +166,17 @@ class Target:
             inodes_percent=options.get("free_inodes_percent"),
         )
 
-    def missing(self, space: Space) -> Amount:
-        """What has to be freed. Root's reserve fills up before anything is available."""
-        wanted = max(int(space.size * (self.percent or 0) / 100), self.bytes or 0)
+    def missing(self, space: Space, *, spare: Amount | None = None) -> Amount:
+        """What has to be freed, with ``spare`` on top. Root's reserve fills up before any is available."""
+        more = spare or Amount()
+        wanted = max(int(space.size * (self.percent or 0) / 100), self.bytes or 0) + more.bytes
         lacking = max(0, wanted - space.available)
         if lacking and space.free < space.reserved:
             lacking += space.reserved - space.free
         inodes = 0
         if self.inodes_percent is not None and space.inodes:
-            inodes = max(0, -int(-space.inodes * self.inodes_percent // 100) - space.inodes_free)
+            wanted = -int(-space.inodes * self.inodes_percent // 100) + more.inodes
+            inodes = max(0, wanted - space.inodes_free)
         return Amount(bytes=lacking, inodes=inodes)
 
 

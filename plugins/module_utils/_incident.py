@@ -49,7 +49,8 @@ def merged(
 ) -> dict[str, Any]:
     """The record with what is new; nothing that it said before is lost.
 
-    ``entries`` are the ledger's, of which those of the record's runs are its actions.
+    ``entries`` are the ledger's, of which those of the record's runs, and those that began with its
+    evidence, are its actions.
     """
     result = {**record, **{key: news[key] for key in _PLAIN if news.get(key) not in (None, "")}}
     for key in ("evidence", "prediction", "result"):
@@ -57,13 +58,17 @@ def merged(
     timeline = [*record.get("timeline", ()), *(news.get("timeline") or ())]
     unique = {to_json(row): row for row in timeline}
     result["timeline"] = sorted(unique.values(), key=lambda row: str(row.get("time", "")))
-    result["runs"] = list(dict.fromkeys([*record.get("runs", ()), *(news.get("runs") or ())]))
-    known = {row["uid"]: row for row in record.get("actions", ())}
-    known |= {row["uid"]: dict(row) for row in entries if row.get("id") in result["runs"]}
-    result["actions"] = sorted(known.values(), key=lambda row: int(row.get("seq", 0)))
     # Of what was seen alone, so that it can be told before anything is done.
     digest = hashlib.sha256(to_json(result["evidence"]).encode()).hexdigest()
     result["evidence_sha256"] = digest if result["evidence"] else ""
+    # A run that was killed could not tell its id, but it began with what was seen here.
+    seen = {record.get("evidence_sha256"), result["evidence_sha256"]} - {None, ""}
+    begun = [row["id"] for row in entries if row.get("evidence") in seen]
+    runs = [*record.get("runs", ()), *(news.get("runs") or ()), *begun]
+    result["runs"] = list(dict.fromkeys(runs))
+    known = {row["uid"]: row for row in record.get("actions", ())}
+    known |= {row["uid"]: dict(row) for row in entries if row.get("id") in result["runs"]}
+    result["actions"] = sorted(known.values(), key=lambda row: int(row.get("seq", 0)))
     return result
 
 

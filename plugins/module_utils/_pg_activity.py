@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to the collection: may change without notice.
 
-"""What a PostgreSQL cluster is busy with: sessions, locks, statements, tables. Only reads.
+"""What a PostgreSQL cluster is busy with: sessions, locks, statements, tables, replicas. Only reads.
 
 Works on PostgreSQL 13 and later: only columns are asked that all of them have.
 """
@@ -122,6 +122,16 @@ SELECT coalesce(json_agg(r), '[]') FROM (
   ORDER BY t.bytes DESC LIMIT 200) AS r;
 """
 
+# A standby that follows another one is behind what that one has received.
+_REPLICAS = """
+SELECT coalesce(json_agg(r), '[]') FROM (
+  SELECT pid, application_name AS application, host(client_addr) AS client, state, sync_state AS sync,
+    pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+      ELSE pg_current_wal_lsn() END, replay_lsn)::bigint AS behind_bytes,
+    round(extract(epoch FROM replay_lag)::numeric, 3) AS behind_seconds
+  FROM pg_stat_replication ORDER BY pid) AS r;
+"""
+
 _CACHE = """
 SELECT coalesce(json_agg(d), '[]') FROM (
   SELECT datname AS database, blks_hit AS hits, blks_read AS reads, deadlocks,
@@ -151,6 +161,7 @@ def activity(
     return {
         **found,
         "statements": statements,
+        "replicas": psql.ask(_REPLICAS),
         "cache": psql.ask(_CACHE),
         "bloat": sorted(
             (row for row in tables if (row["bloat_bytes"] or 0) >= big_table_bytes),

@@ -28,7 +28,14 @@ from ansible_collections.koprogo.observability.plugins.module_utils._postgresql 
 from ansible_collections.koprogo.observability.plugins.module_utils._run import TIMED_OUT, Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
-__all__ = ["Cluster", "PostgresqlRecovery", "choose", "clusters", "corruption_signs"]
+__all__ = [
+    "Cluster",
+    "PostgresqlRecovery",
+    "choose",
+    "clusters",
+    "corruption_signs",
+    "last_words",
+]
 
 _TAIL = 1024 * 1024
 _STARTING = re.compile(
@@ -48,6 +55,8 @@ _SIGNS = re.compile(
     r"|PANIC:  "
 )
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+# Process, severity and message of a line that begins as Debian sets it.
+_SPOKEN = re.compile(r"\[(\d+)\] .*?\b(LOG|WARNING|ERROR|FATAL|PANIC):  +(.*)")
 _AT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (\S+)")
 
 
@@ -124,6 +133,20 @@ def corruption_signs(
         elif _SIGNS.search(line):
             signs.append(line[:300])
     return signs[-10:], full[-5:]
+
+
+def last_words(lines: Iterable[str], *, since: datetime) -> str:
+    """Return why a server gave up: its last fatal message, and what the same process said before it."""
+    words, before = "", ("", "")
+    for line in lines:
+        match = _SPOKEN.search(line)
+        if match is None or ((at := _time_of(line)) and at < since) or _STARTING.search(match[3]):
+            continue
+        process, severity, message = match.groups()
+        if severity in ("FATAL", "PANIC"):
+            words = f"{before[1]}; {message}" if before[0] == process else message
+        before = (process, message)
+    return words[:300]
 
 
 def _time_of(line: str) -> datetime | None:
@@ -280,11 +303,13 @@ class PostgresqlRecovery:
         if not problem and condition != "ready":
             problem = f"no answer to a query within {self.wait:g} s: {said or condition}"
         lines = self._log_tail()
-        signs, _full = corruption_signs(
-            lines, since=datetime.fromtimestamp(time.time() - self.clock() + started - 1, UTC)
-        )
+        since = datetime.fromtimestamp(time.time() - self.clock() + started - 1, UTC)
+        signs, _full = corruption_signs(lines, since=since)
+        words = last_words(lines, since=since)
         if problem and signs:
             problem += f"; its log tells of damaged data: {signs[-1]} Go to disaster recovery"
+        elif problem and words:
+            problem += f"; its log says: {words}"
         return ("not_resolved" if problem else "resolved"), {
             "condition_after": condition,
             "problem": problem,

@@ -13,6 +13,8 @@ author: KoproGo contributors (@koprogo)
 description:
   - Does nothing where the target is reached. Else applies O(policies) in a fixed order, journal, package
     cache, logs, Docker, backups, Docker volumes, and stops as soon as enough is free.
+  - Enough is the target and, of what lacks, 512 KiB or 16 inodes more where the ledger is on the same file
+    system, as ledger and record would undo what was reached. Nothing destructive is done for that.
   - Within a policy the oldest files go first, and no more of them than are needed.
   - Only regular files below the named roots go, on the file system of O(path), never through a link or a
     mount point, never a file that a process has open, never from a database's data folder, and never one of
@@ -270,6 +272,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_policy
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_reclaim import (
     Reclaim,
+    notes_on,
     reclaim,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import Target
@@ -278,6 +281,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger impo
     GUARD_OPTIONS,
     Ledger,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import PATH
 
 
 def main() -> None:
@@ -312,7 +316,15 @@ def main() -> None:
             max_bytes=params["max_bytes"],
             max_files=params["max_files"],
         )
-        work = Reclaim(policies, path=params["path"], target=target, places=places, now=time.time())
+        notes = notes_on(params["path"], params["ledger"] or PATH)
+        work = Reclaim(
+            policies,
+            path=params["path"],
+            target=target,
+            places=places,
+            now=time.time(),
+            notes=notes,
+        )
         result = reclaim(work, Ledger(params["ledger"]), params, check=module.check_mode)
     except KoprogoError as error:
         module.fail_json(**error.as_result())

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: KoproGo contributors (@koprogo)
 description:
   - Returns sessions by state, application and age, locks and who blocks whom, the slowest statements, the
-    cache's hit ratio, an estimate of the tables' bloat, and big tables that may lack an index.
+    cache's hit ratio, deadlocks, an estimate of the tables' bloat, big tables that may lack an index, and how
+    far replicas are behind.
   - Signs in as the superuser through the socket, which works when all ordinary connections are taken.
   - Literals in statements are replaced by C(?), as they may be personal data.
   - Bloat is what a table has beyond the size that its rows' number and mean width need, by the page layout
@@ -115,8 +116,19 @@ statements:
   type: list
   elements: dict
   sample: [{id: "-77", calls: 12, mean_ms: 1802.5, max_ms: 2100.1, total_ms: 21630.0, query: "SELECT ?"}]
+replicas:
+  description:
+    - Who receives the write-ahead log, running base backups with C(state=backup) included.
+    - C(behind_bytes) is what was written and not yet replayed there, C(behind_seconds) how long that takes;
+      none where nothing is replayed, or nothing was written for a while.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {pid: 4720, application: 15/standby, client: 10.0.0.3, state: streaming, sync: async, behind_bytes: 0,
+       behind_seconds: 0.002}
 cache:
-  description: How often each database found its pages in memory.
+  description: How often each database found its pages in memory, and its deadlocks; since its last reset.
   returned: success
   type: list
   elements: dict

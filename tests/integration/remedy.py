@@ -7,11 +7,14 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import testinfra
 
 from tests.integration.ask import wait_for
+from tests.integration.boxes import docker
 from tests.integration.play import Outcome, run_playbook, run_tasks
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "ledger",
     "psql",
     "remediate",
+    "run_script",
     "session",
     "task",
 ]
@@ -102,6 +106,12 @@ def session(
         host.run(f"pkill -f 'sleep {hold}'")
 
 
-def ledger(box: str) -> list[dict[str, Any]]:
-    text = host_of(box).run(f"cat {LEDGER}").stdout
+def run_script(box: str, program: ModuleType, *words: str) -> str:
+    """The output of a module of this folder that is written to run on a host."""
+    text = Path(str(program.__file__)).read_text(encoding="utf-8")
+    return docker("exec", "-i", box, "python3", "-", *words, stdin=text)
+
+
+def ledger(box: str, *, root: str = "") -> list[dict[str, Any]]:
+    text = host_of(box).run(f"cat {root}{LEDGER}").stdout
     return [json.loads(line) for line in text.splitlines()]

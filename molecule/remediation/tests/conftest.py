@@ -13,7 +13,9 @@ from tests.integration.remedy import BOXES, LEDGER, host_of
 def fresh_ledger() -> Iterator[None]:
     """Each test has its cool-down to itself."""
     for box in BOXES:
-        host_of(box).check_output(f"rm -f {LEDGER} /run/koprogo/remediation* || true")
+        host_of(box).check_output(
+            f"rm -rf {LEDGER} {LEDGER}.reserve /run/koprogo-remediation /dev/shm/koprogo-remediation"
+        )
     yield
     for box in BOXES:
         host = host_of(box)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.integration.ask import wait_for
 from tests.integration.remedy import (
     BOXES,
     FLOOD,
+    LEDGER,
     host_of,
+    ledger,
     psql,
     remediate,
     session,
@@ -147,3 +152,131 @@ def test_who_blocks_whom_is_told(box: str) -> None:
     assert chain["waiting"] == [waiting["pid"]]
     assert waiting["relation"] == "queue"
     assert waiting["query"] == "SELECT * FROM queue WHERE id = ?;"
+
+
+# A second cluster that follows the first; what Debian keeps in /etc comes with no base backup.
+REPLICA = """
+set -e
+cd /var/lib/postgresql
+pg_basebackup -h /var/run/postgresql -D replica -R -c fast
+printf "port = 5433\nlisten_addresses = ''\nunix_socket_directories = '/var/run/postgresql'\n" \
+  > replica/postgresql.conf
+echo 'local all all peer' > replica/pg_hba.conf
+touch replica/pg_ident.conf
+pg_ctl -s -w -D replica -l replica.log start
+"""
+SERVER = "PATH=$PATH:$(pg_config --bindir 2> /dev/null || ls -d /usr/lib/postgresql/*/bin)"
+
+
+@contextlib.contextmanager
+def replica(box: str) -> Iterator[None]:
+    host = host_of(box)
+    as_server = f"runuser -u postgres -- env {SERVER}"
+    try:
+        host.check_output(f"{as_server} sh -c %s", REPLICA)
+        yield
+    finally:
+        host.run(f"{as_server} pg_ctl -s -m immediate -D /var/lib/postgresql/replica stop")
+        host.run("rm -rf /var/lib/postgresql/replica /var/lib/postgresql/replica.log")
+
+
+@contextlib.contextmanager
+def client(box: str, command: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that is running as the server's user."""
+    process = subprocess.Popen(
+        ["docker", "exec", "-u", "postgres", box, "sh", "-c", f"exec {command}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        host_of(box).run("pkill -x %s", command.partition(" ")[0])
+        process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
+    host = host_of(box)
+    psql(host, "CREATE TABLE IF NOT EXISTS queue (id int); ALTER TABLE queue OWNER TO clerk")
+    socket = "-h /var/run/postgresql"
+    base = f"pg_basebackup {socket} -D - -Ft -X none -c fast --max-rate=32"
+    dump = f"pg_dump {socket} -U clerk -t queue koprogo_db"
+    senders = (
+        "SELECT pid, application_name, state FROM pg_stat_replication ORDER BY application_name"
+    )
+    with (
+        replica(box),
+        session(box, "BEGIN; LOCK TABLE queue; SELECT pg_sleep(120);", name="runaway"),
+        client(box, f"{base} > /dev/null"),
+        # It waits for the table's lock, and its statement grows old.
+        client(box, dump) as dumping,
+    ):
+        wait_for(
+            lambda: (
+                [row.split("|")[2] for row in psql(host, senders).splitlines()]
+                == ["backup", "streaming"]
+            ),
+            seconds=20,
+            what="the replica and the base backup",
+        )
+        time.sleep(1.5)
+        before = psql(host, senders)
+        seen = task(box, "postgresql_activity_info", database="koprogo_db")
+        assert not seen["standby"]
+        backup, standby = sorted(seen["replicas"], key=lambda row: str(row["state"]))
+        assert (backup["state"], backup["behind_bytes"]) == ("backup", None)
+        assert (standby["application"], standby["sync"]) == ("walreceiver", "async")
+        assert 0 <= standby["behind_bytes"] < 1 << 20
+        choice: dict[str, Any] = {"states": ["active"], "min_age": 1, "action": "terminate"}
+        predicted = task(box, "postgresql_sessions", check=True, **choice)
+        assert [row["application"] for row in predicted["sessions"]] == ["runaway"]
+        assert predicted["left_alone"] == {"walsender": 2, "backup": 1}
+        outcome = remediate("slow_api", box=box, remediation_runaway_seconds=1)
+        assert outcome.rc == 0, outcome.text
+        host.check_output(f"rm {LEDGER}")
+        # What is left would be next, if it could be.
+        assert not task(box, "postgresql_sessions", **choice)["changed"]
+        assert psql(host, senders) == before
+        # The lock went with the statement, and the dump comes to its end.
+        assert dumping.wait(timeout=20) == 0, dumping.stderr
+        follower = task(box, "postgresql_activity_info", port=5433)
+        assert (follower["standby"], follower["replicas"]) == (True, [])
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_deadlock_is_counted(box: str) -> None:
+    host = host_of(box)
+    psql(host, "CREATE TABLE IF NOT EXISTS pair AS SELECT generate_series(1, 2) AS id")
+    psql(host, "ALTER TABLE pair OWNER TO clerk")
+
+    def deadlocks() -> int:
+        seen = task(box, "postgresql_activity_info", database="koprogo_db")
+        (row,) = [row for row in seen["cache"] if row["database"] == "koprogo_db"]
+        return int(row["deadlocks"])
+
+    before = deadlocks()
+    update = "UPDATE pair SET id = id WHERE id ="
+    said = host.check_output(
+        "for order in '1 2' '2 1'; do set -- $order; runuser -u postgres -- psql -q -U clerk "
+        f'-d koprogo_db -c "BEGIN; {update} $1; SELECT pg_sleep(0.5); {update} $2; COMMIT" 2>&1 & done; wait'
+    )
+    assert said.count("deadlock detected") == 1, said
+    assert deadlocks() == before + 1
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
+    host = host_of(box)
+    conf = host.check_output("ls /etc/postgresql/*/main/postgresql.conf")
+    host.check_output(f"cp -p {conf} {conf}.aside && echo 'shared_buffers = plenty' >> {conf}")
+    host.check_output("systemctl stop 'postgresql@*'")
+    try:
+        outcome = remediate("database_down", box=box)
+    finally:
+        host.check_output(f"mv {conf}.aside {conf}")
+    assert outcome.rc == 2, outcome.text
+    assert "NOT_RESOLVED" in outcome.text
+    assert 'invalid value for parameter "shared_buffers": "plenty"' in outcome.text
+    assert ledger(box)[-1]["outcome"] == "not_resolved"

@@ -22,6 +22,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_policy
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_reclaim import (
     Reclaim,
+    notes_on,
     reclaim,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import (
@@ -174,6 +175,12 @@ def test_the_reserve_of_a_superblock() -> None:
     block[0x08:0x0C] = (1000).to_bytes(4, "little")
     block[0x18:0x1C] = (2).to_bytes(4, "little")
     assert _reserve_in(bytes(block)) == 4096 * 1000
+    # With extents, 2 % of the blocks are the kernel's own, up to 4096 of them.
+    block[0x60] = 0x40
+    for blocks, own in ((10_000, 200), (1_000_000, 4096)):
+        block[0x04:0x08] = blocks.to_bytes(4, "little")
+        block[0x1C:0x20] = (2).to_bytes(4, "little")
+        assert _reserve_in(bytes(block)) == 4096 * (1000 + own)
     assert _reserve_in(bytes(1024)) is None
 
 
@@ -209,13 +216,14 @@ class Disk:
             inodes_free=0,
         )
 
-    def work(self, *policies: Any, need: int) -> Reclaim:
+    def work(self, *policies: Any, need: int, notes: int = 0) -> Reclaim:
         return Reclaim(
             policies,
             path=str(self.root),
             target=Target(bytes=self.space("").available + need),
             places=Places(),
             now=NOW,
+            notes=Amount(bytes=notes, inodes=notes),
             opened=OpenFiles,
             space=self.space,
             apt_lock=str(self.root / "apt.lock"),
@@ -267,8 +275,24 @@ def test_enough_is_enough(disk: Disk, host: Host) -> None:
     assert end["outcome"] == "resolved"
 
 
+@pytest.mark.parametrize("logs", [2, 3])
+def test_the_notes_of_a_run_get_room_and_cost_no_backup(disk: Disk, host: Host, logs: int) -> None:
+    host.ledger().vouch(reason="provisioned")
+    work = disk.work(*both(disk), need=(logs - 1) * MIB + 1, notes=logs * MIB)
+    predicted = reclaim(work, host.ledger(), {}, check=True)["predicted"]
+    result = reclaim(work, host.ledger(), {}, check=False)
+    assert result["freed"] == predicted == {"bytes": 3 * MIB, "inodes": 3}
+    assert names(disk.root / "logs") == set()
+    assert len(names(disk.root / "backups")) == 3
+
+
+def test_notes_are_written_where_the_ledger_is(tmp_path: Path) -> None:
+    assert notes_on(str(tmp_path), str(tmp_path / "not" / "yet" / "ledger.jsonl"))
+    assert not notes_on(str(tmp_path), "/dev/shm/ledger.jsonl")
+
+
 def test_a_reached_target_leaves_no_trace(disk: Disk, host: Host) -> None:
-    result = reclaim(disk.work(*both(disk), need=0), host.ledger(), {}, check=False)
+    result = reclaim(disk.work(*both(disk), need=0, notes=MIB), host.ledger(), {}, check=False)
     assert not result["changed"]
     assert result["guards"] == []
     assert not host.path.exists()

@@ -67,6 +67,14 @@ def test_the_record_grows_and_forgets_nothing(desk: Desk) -> None:
     assert merged(found, news, []) == {key: value for key, value in grown.items() if key != "x"}
 
 
+def test_a_run_that_could_not_tell_its_id_is_known_by_its_evidence() -> None:
+    begun = merged({}, {**FIRST, "runs": []}, [])
+    entry = {**ENTRIES[0], "evidence": begun["evidence_sha256"]}
+    closed = merged(begun, {"outcome": "inconclusive", "runs": []}, [entry, ENTRIES[1]])
+    assert closed["runs"] == ["run-1"]
+    assert closed["actions"] == [entry]
+
+
 def test_the_page_shows_prediction_and_result(desk: Desk) -> None:
     folder = Path(desk.save(record(result={"bytes": 4096}, summary="<b>[x](y)`|")))
     page = (folder / "record.md").read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster 
     choose,
     clusters,
     corruption_signs,
+    last_words,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._remedy import (
     IneffectiveError,
@@ -373,6 +374,22 @@ def test_ready_is_an_answer_and_not_an_active_unit(tmp_path: Path) -> None:
     host.answers["psql"] = (0, "1\n")
     assert postgresql(tmp_path, host).restart()[0] == "resolved"
     assert not any("pg_resetwal" in text for text in host.told)
+
+
+def test_a_server_that_gave_up_is_quoted() -> None:
+    lines = [
+        "2026-11-22 03:00:00.000 UTC [1] FATAL:  long ago",
+        '2026-11-22 03:04:05.000 UTC [7] LOG:  invalid value for parameter "shared_buffers": "plenty"',
+        '2026-11-22 03:04:05.000 UTC [7] FATAL:  configuration file "x.conf" contains errors',
+        "2026-11-22 03:04:06.000 UTC [9] ada@db FATAL:  the database system is starting up",
+        "pg_ctl: could not start server",
+    ]
+    since = datetime(2026, 11, 22, 3, 4, tzinfo=UTC)
+    assert last_words(lines, since=since) == (
+        'invalid value for parameter "shared_buffers": "plenty"; '
+        'configuration file "x.conf" contains errors'
+    )
+    assert last_words(lines[:1], since=since) == ""
 
 
 # The way through every module that acts

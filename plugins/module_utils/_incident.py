@@ -63,7 +63,12 @@ def merged(
     result["evidence_sha256"] = digest if result["evidence"] else ""
     # A run that was killed could not tell its id, but it began with what was seen here.
     seen = {record.get("evidence_sha256"), result["evidence_sha256"]} - {None, ""}
-    begun = [row["id"] for row in entries if row.get("evidence") in seen]
+    since = str(result.get("started") or "")
+    begun = [
+        row["id"]
+        for row in entries
+        if row.get("evidence") in seen and str(row.get("time", "")) >= since
+    ]
     runs = [*record.get("runs", ()), *(news.get("runs") or ()), *begun]
     result["runs"] = list(dict.fromkeys(runs))
     known = {row["uid"]: row for row in record.get("actions", ())}

@@ -68,11 +68,15 @@ def test_the_record_grows_and_forgets_nothing(desk: Desk) -> None:
 
 
 def test_a_run_that_could_not_tell_its_id_is_known_by_its_evidence() -> None:
-    begun = merged({}, {**FIRST, "runs": []}, [])
-    entry = {**ENTRIES[0], "evidence": begun["evidence_sha256"]}
+    now = "2026-11-22T03:04:05Z"
+    begun = merged({}, {**FIRST, "started": now, "runs": []}, [])
+    entry = {**ENTRIES[0], "evidence": begun["evidence_sha256"], "time": now}
     closed = merged(begun, {"outcome": "inconclusive", "runs": []}, [entry, ENTRIES[1]])
     assert closed["runs"] == ["run-1"]
     assert closed["actions"] == [entry]
+    # The same was seen in an earlier incident: that one's run is not this one's.
+    past = {**entry, "id": "run-0", "uid": "0", "time": "2026-11-21T03:04:05Z"}
+    assert merged(begun, {"runs": []}, [past, entry])["runs"] == ["run-1"]
 
 
 def test_the_page_shows_prediction_and_result(desk: Desk) -> None:

@@ -68,6 +68,8 @@ def watch(pid: int) -> float:
 def kill(pid: int, folder: Path, count: int) -> None:
     before = os.statvfs(folder).f_ffree
     while os.statvfs(folder).f_ffree - before < count:
+        # One that has ended already ends this too.
+        os.kill(pid, 0)
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
 

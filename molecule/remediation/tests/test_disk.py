@@ -260,7 +260,7 @@ def test_a_million_files_need_little_memory() -> None:
     try:
         run_script(box, million, "make", "/srv/many", "1000000")
         with ThreadPoolExecutor(1) as pool:
-            peak = pool.submit(run_script, box, million, "watch", "90")
+            peak = pool.submit(run_script, box, million, "watch", "240")
             outcome = remediate(
                 "disk_full",
                 box=box,

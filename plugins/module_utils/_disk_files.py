@@ -24,7 +24,6 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_p
     Freed,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_halves import (
-    Half,
     beside,
     half_of,
     halves,
@@ -79,7 +78,7 @@ class Files:
     opened: OpenFiles
     kept: frozenset[int] = frozenset()
     earlier: Sequence[Files] = ()
-    halves: tuple[Half, ...] = field(default_factory=halves)
+    halves: tuple[int | None, ...] = field(default_factory=halves)
     choice: Choice = field(default_factory=Choice)
     truncations: dict[int, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -113,7 +112,7 @@ class Files:
                 continue
             yield from walk(descriptor, root, skip=self.skip, mounts=self.places.mounts)
 
-    def matches(self, half: Half = None) -> Iterator[_Match]:
+    def matches(self, half: int | None = None) -> Iterator[_Match]:
         """Regular files of the right name, each with a fresh stat; age and use aren't judged."""
         fits, recurse, device = self._named, self.policy.recurse, self.device
         for folder, path, entries, folders in self._folders():
@@ -196,7 +195,7 @@ class Files:
             and info.st_blocks * 512 > self.policy.truncate_above
         )
 
-    def _items(self, half: Half, linked: dict[int, list[int]]) -> Iterator[Item]:
+    def _items(self, half: int | None, linked: dict[int, list[int]]) -> Iterator[Item]:
         """Inodes of one name that go; what has more is put into C(linked)."""
         before, special = self._before, self._special()
         for _folder, path, name, info in self.matches(half):
@@ -214,7 +213,7 @@ class Files:
             else:
                 self.skip(f"{path}/{name}", "too_many_links")
 
-    def _look(self, look: Look, half: Half) -> _Seen:
+    def _look(self, look: Look, half: int | None) -> _Seen:
         self._writable = {}
         linked: dict[int, list[int]] = {}
         tally = look.count(self._items(half, linked))
@@ -302,7 +301,7 @@ class Files:
         self._unlink(freed, 1, self.choice.parts[1])
         return freed.bytes, freed.inodes, freed.files, self._largest, self.skipped
 
-    def _unlink(self, freed: Freed, half: Half, most: Part) -> None:
+    def _unlink(self, freed: Freed, half: int | None, most: Part) -> None:
         bound, linked, unlink = self.choice.bound, self._linked, os.unlink
         most_bytes, most_names = most.bytes, most.names
         largest, smallest = self._largest, 0

@@ -21,17 +21,14 @@ from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 
-__all__ = ["Half", "beside", "half_of", "halves", "is_orphan"]
-
-#: Number of a half; None is the whole.
-Half = int | None
+__all__ = ["beside", "half_of", "halves", "is_orphan"]
 
 # The process whose half this one does; 0 in one that nobody asked.
 _asker = 0
 
 
-def halves() -> tuple[Half, ...]:
-    """The parts that work is worth being done in here: on one processor a second process only costs."""
+def halves() -> tuple[int | None, ...]:
+    """The halves that work is worth being done in here; None is the whole, for one processor."""
     return (0, 1) if len(os.sched_getaffinity(0)) > 1 else (None,)
 
 

@@ -34,7 +34,7 @@ _SORTED = 20_000
 #: Order key, bytes, and names of an inode that goes.
 Item = tuple[int, int, int]
 #: Bytes, inodes and names by bucket, and the items themselves if they are few.
-Tally = tuple[dict[int, list[int]], list[Item] | None]
+Tally = tuple[dict[int, list[int]], "list[Item] | None"]
 
 
 def key_of(changed_ns: int, inode: int) -> int:

@@ -110,15 +110,12 @@ class Recovery(Protocol):
 
     def look(self) -> dict[str, Any]:
         """What is seen: C(condition), C(unit) and more."""
-        ...
 
     def refusal(self, seen: Mapping[str, Any]) -> tuple[str, str]:
         """Code and reason why a restart would not help; empty if it may."""
-        ...
 
     def restart(self) -> tuple[str, dict[str, Any]]:
         """Outcome, and what is seen then."""
-        ...
 
 
 def restart_of(recovery: Recovery, unit: str, *, well: str) -> Remedy:

@@ -54,6 +54,7 @@ stops.
 _PARTS = (
     ("The product", "prometheus", ("api", "database", "system")),
     ("Over the logs, evaluated by Loki", "loki", ("api", "database", "system", "security")),
+    ("The protection, with `koprogo_protect`", "prometheus", ("security",)),
     ("The monitoring itself", "prometheus", ("monitoring",)),
 )
 

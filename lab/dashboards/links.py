@@ -52,6 +52,8 @@ _LOGS = {
     "MemoryExhaustion": f'{{{_SYSTEM}}} |~ "(?i)out of memory|oom"',
     "HighCpu": f"{{{_SYSTEM}}}",
     "FailedLogins": f'{{{API_LOG}}} |= "401" | json | path="/api/v1/auth/login"',
+    "AttackDetected": f'{{job=~"suricata|fail2ban", {_ANY_HOST}, host=~"$host"}}',
+    "ProtectionUnarmed": f'{{job=~"suricata|fail2ban|crowdsec", {_ANY_HOST}, host=~"$host"}}',
     "Watchdog": f"{{{_STACK}}}",
     "TargetMissing": f'{{job=~"prometheus|metrics_gateway", {_ANY_HOST}}}',
     "ConfigurationReloadFailed": f'{{{_STACK}}} |~ "(?i)reload|configuration"',

@@ -23,6 +23,9 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_logs
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_product import (
     PRODUCT_ALERTS,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_security import (
+    SECURITY_ALERTS,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_slo import SLO_ALERTS
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_stack import (
     STACK_ALERTS,
@@ -47,7 +50,8 @@ HOST_VARIABLE = "koprogo_alerts"
 
 #: Every alert by its name, in the order of the documentation.
 ALERTS: Mapping[str, Alert] = {
-    alert.name: alert for alert in (*PRODUCT_ALERTS, *SLO_ALERTS, *LOG_ALERTS, *STACK_ALERTS)
+    alert.name: alert
+    for alert in (*PRODUCT_ALERTS, *SLO_ALERTS, *LOG_ALERTS, *SECURITY_ALERTS, *STACK_ALERTS)
 }
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

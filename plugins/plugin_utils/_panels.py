@@ -56,6 +56,8 @@ PANELS = {
     "MemoryExhaustion": _panel("system", 2),
     "HighCpu": _panel("system", 3),
     "FailedLogins": _panel("security", 1),
+    "AttackDetected": _panel("security", 40),
+    "ProtectionUnarmed": _panel("security", 16),
     "Watchdog": _panel("stack", 1),
     "TargetMissing": _panel("stack", 2),
     "ConfigurationReloadFailed": _panel("stack", 3),

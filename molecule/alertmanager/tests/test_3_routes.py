@@ -30,6 +30,8 @@ SEVERITIES = {
     "MemoryExhaustion": ("critical",),
     "HighCpu": ("warning",),
     "FailedLogins": ("warning",),
+    "AttackDetected": ("warning",),
+    "ProtectionUnarmed": ("warning",),
     "Watchdog": ("none",),
     "TargetMissing": ("warning",),
     "ConfigurationReloadFailed": ("warning",),

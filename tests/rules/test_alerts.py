@@ -19,8 +19,12 @@ def test_every_alert_of_prometheus_has_cases() -> None:
 def answers(promtool: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What promtool says of each alert's cases; two at a time."""
 
+    # Two threads that ask pytest for its first folder at once take it from each other.
+    root = tmp_path_factory.mktemp("answers")
+
     def ask(name: str) -> str:
-        return check(promtool, tmp_path_factory.mktemp(name), name, CASES[name], {})
+        (root / name).mkdir()
+        return check(promtool, root / name, name, CASES[name], {})
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return dict(zip(CASES, pool.map(ask, CASES), strict=True))

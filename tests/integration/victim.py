@@ -40,6 +40,10 @@ class Victim(Box):
         inside = ("ip", "netns", "exec", "attacker", *argv)
         return docker("exec", self.name, *inside, check=check)
 
+    def check_output(self, command: str, *_arguments: str) -> str:
+        """Standard output of a command that must succeed: what C(ask) wants of a host."""
+        return self.sh(command)
+
     def reaches(self, source: str = ATTACKER, port: int = 22) -> bool:
         """Whether a connection from one of the attacker's addresses is accepted."""
         target = self.gateway[6 if ":" in source else 4]

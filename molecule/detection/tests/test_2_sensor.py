@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Iterator
 
@@ -12,52 +11,18 @@ import pytest
 from tests.integration.ask import wait_for
 from tests.integration.attacks import ATTACKS, raw_request
 from tests.integration.benign import requests
-from tests.integration.boxes import docker
+from tests.integration.target import send, serving
 from tests.integration.victim import Victim, on_each_victim
 
 EVE = "/var/log/suricata/eve.json"
 # On the allow-list, like all that attack here: every attack has to arrive.
 SCANNER = "198.51.100.201"
-# Answers everything with 200, as an API behind its TLS terminator: plain, and in front of the sensor.
-SERVER = """
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
-    do_POST = do_PUT = do_DELETE = do_GET
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("198.51.100.1", 8081), Handler).serve_forever()
-"""
-# One connection, many requests, each written as it is: no client library puts a path in order.
-CLIENT = """
-import json, socket, sys
-for source, raws in json.load(sys.stdin):
-    s = socket.socket(); s.bind((source, 0)); s.settimeout(5); s.connect(("198.51.100.1", 8081))
-    for raw in raws:
-        s.sendall(raw.encode()); assert s.recv(4096).startswith(b"HTTP/1.1 200"), raw
-    s.close()
-"""
 
 
 @pytest.fixture(autouse=True)
 def _server() -> Iterator[None]:
-    def start(box: Victim) -> None:
-        box.sh(f"systemd-run -q --unit probe-target python3 -c {shlex.quote(SERVER)}")
-        wait_for(lambda: box.sh("ss -Hltn sport = :8081"), seconds=10, what="the server", every=0.2)
-
-    def stop(box: Victim) -> None:
-        box.sh("systemctl stop probe-target")
-
-    on_each_victim(start)()
-    yield
-    on_each_victim(stop)()
-
-
-def send(box: Victim, traffic: list[tuple[str, list[str]]]) -> None:
-    inside = ("ip", "netns", "exec", "attacker", "python3", "-c", CLIENT)
-    docker("exec", "-i", box.name, *inside, stdin=json.dumps(traffic))
+    with serving():
+        yield
 
 
 def alerts(box: Victim, since: float) -> list[dict[str, object]]:

@@ -1,0 +1,124 @@
+"""What is seen and done is told: lines in Loki, its alert, and the gauges of who protects nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.ask import get, logql, wait_for
+from tests.integration.attacks import raw_request
+from tests.integration.target import send, serving
+from tests.integration.victim import Victim, every_victim, on_each_victim
+
+# The store of both hosts' lines.
+STORE = Victim("detect-box13")
+LOKI = "http://127.0.0.1:3100"
+ATTACKS = 60
+ROTATE = "logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf"
+
+
+def gauge(box: Victim, name: str) -> float:
+    """A gauge as the host's node exporter serves it, after another look of the watch."""
+    box.sh(f"systemctl start koprogo-{name.split('_')[1]}-watch.service")
+    lines = get(box, "http://127.0.0.1:9100/metrics").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def wait_until_armed(box: Victim, engine: str) -> None:
+    name = f"koprogo_{engine}_armed"
+    wait_for(lambda: gauge(box, name) == 1, seconds=30, what=name)
+
+
+def firing() -> set[tuple[str, str]]:
+    """Host and kind of each attack that Loki's ruler tells of."""
+    answer = json.loads(get(STORE, f"{LOKI}/prometheus/api/v1/alerts"))
+    return {
+        (alert["labels"]["host"], alert["labels"]["attack"])
+        for alert in answer["data"]["alerts"]
+        if alert["labels"]["alertname"] == "AttackDetected" and alert["state"] == "firing"
+    }
+
+
+def test_attacks_are_lines_in_loki_and_an_alert_while_the_log_is_rotated() -> None:
+    marker = uuid.uuid4().hex
+    boxes = every_victim()
+
+    def attack(box: Victim) -> None:
+        path = "/{}/{}?id=1%20UNION%20SELECT%20a"
+        for first in range(0, ATTACKS, ATTACKS // 3):
+            numbers = range(first, first + ATTACKS // 3)
+            requests = [raw_request("GET", path.format(marker, number)) for number in numbers]
+            send(box, [("198.51.100.200", requests)])
+            # Twice in the midst of it: the collector reads on in the file that got another name.
+            if first + ATTACKS // 3 < ATTACKS:
+                box.sh(ROTATE)
+        for last in range(66, 70):
+            box.requests(100, f"198.51.100.{last}")
+
+    def found() -> dict[str, int]:
+        query = '{job="suricata",host="%s"} |= "%s" | json sid="alert.signature_id" | sid="9100001"'
+        return {box.name: len(logql(STORE, query % (box.name, marker), since=600)) for box in boxes}
+
+    with serving():
+        on_each_victim(attack)()
+    try:
+        everything = {box.name: ATTACKS for box in boxes}
+        wait_for(lambda: found() == everything, seconds=20, what="all lines, each once")
+    except AssertionError:
+        assert found() == everything
+
+    # Labels are streams: none may come from what an attacker sends.
+    for job in ("suricata", "fail2ban", "crowdsec"):
+        answer = json.loads(get(STORE, f'{LOKI}/loki/api/v1/series?match[]=%7Bjob="{job}"%7D'))
+        streams = answer["data"]
+        assert {stream["host"] for stream in streams} == {box.name for box in boxes}, job
+        assert all(set(stream) == {"job", "host", "deployment"} for stream in streams), streams
+
+    kinds = {(box.name, kind) for box in boxes for kind in ("SQL injection", "api-abuse")}
+    # The ruler looks once a minute.
+    wait_for(lambda: kinds <= firing(), seconds=90, what="AttackDetected for both kinds", every=2)
+
+
+@pytest.fixture
+def _armed_again() -> Iterator[None]:
+    yield
+    on_each_victim(_rearm)()
+
+
+def _rearm(box: Victim) -> None:
+    box.sh(
+        "test ! -e /run/rules || cp /run/rules $(readlink -f /etc/koprogo/suricata/rules/koprogo.rules)"
+    )
+    box.sh(
+        "rm -f /run/rules; suricatasc -c reload-rules; systemctl unmask --runtime crowdsec-firewall-bouncer"
+    )
+    box.sh("test ! -e /run/api.log || mv /run/api.log /var/log/koprogo/api.log")
+    box.sh("systemctl start crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
+
+
+@pytest.mark.usefixtures("_armed_again")
+@on_each_victim
+def test_each_of_the_three_says_that_it_protects_nothing(box: Victim) -> None:
+    engines = ("suricata", "fail2ban", "crowdsec")
+    assert [gauge(box, f"koprogo_{engine}_armed") for engine in engines] == [1, 1, 1]
+    # No rules.
+    rules = "$(readlink -f /etc/koprogo/suricata/rules/koprogo.rules)"
+    box.sh(f"cp {rules} /run/rules; echo > {rules}; suricatasc -c reload-rules")
+    assert gauge(box, "koprogo_suricata_armed") == 0
+    assert gauge(box, "koprogo_suricata_rules_loaded") == 0
+    # A jail without its log.
+    box.sh("mv /var/log/koprogo/api.log /run/api.log")
+    assert gauge(box, "koprogo_fail2ban_armed") == 0
+    # No table, and a bouncer that can't be started.
+    box.sh("systemctl stop koprogo-crowdsec-watch.timer")
+    box.sh(
+        "systemctl mask --runtime --now crowdsec-firewall-bouncer; nft delete table ip crowdsec || true"
+    )
+    assert gauge(box, "koprogo_crowdsec_armed") == 0
+    assert gauge(box, "koprogo_crowdsec_nft_set_present") == 0
+    _rearm(box)
+    for engine in engines:
+        wait_until_armed(box, engine)

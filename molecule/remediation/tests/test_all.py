@@ -73,7 +73,7 @@ def test_a_record_has_what_was_done_on_the_databases_host() -> None:
     folder = host_of(api).check_output(f"ls -dt {RECORDS}/SlowApi-{api}-* | head -1")
     record = json.loads(host_of(api).file(f"{folder}/record.json").content_string)
     assert ledger(api) == []
-    assert record["actions"] == ledger(database)
+    assert [row["uid"] for row in record["actions"]] == [row["uid"] for row in ledger(database)]
     assert [row["phase"] for row in record["actions"]] == ["begin", "end", "verdict"]
 
 

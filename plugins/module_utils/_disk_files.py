@@ -285,11 +285,9 @@ class Files:
         with beside(self._second_half, repeatable=False) as other:
             self._unlink(freed, 0, self.choice.parts[0])
             size, inodes, files, largest, skipped = other()
-        freed.bytes, freed.inodes, freed.files = (
-            freed.bytes + size,
-            freed.inodes + inodes,
-            freed.files + files,
-        )
+        freed.bytes += size
+        freed.inodes += inodes
+        freed.files += files
         self._largest = heapq.nlargest(_ROWS, [*self._largest, *largest])
         self._skip_too(skipped)
         if self._linked:

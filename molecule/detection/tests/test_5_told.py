@@ -112,7 +112,7 @@ def test_each_of_the_three_says_that_it_protects_nothing(box: Victim) -> None:
     # A jail without its log.
     box.sh("mv /var/log/koprogo/api.log /run/api.log")
     assert gauge(box, "koprogo_fail2ban_armed") == 0
-    # No table, and a bouncer that can't be started.
+    # No table, which the bouncer may take with it when it stops, and a bouncer that can't be started.
     box.sh("systemctl stop koprogo-crowdsec-watch.timer")
     box.sh(
         "systemctl mask --runtime --now crowdsec-firewall-bouncer; nft delete table ip crowdsec || true"

@@ -7,7 +7,8 @@ import json
 from tests.integration.play import ROOT, run_playbook
 from tests.integration.victim import every_victim
 
-STATES = {f"{role}_state": "absent" for role in ("fail2ban", "suricata", "crowdsec")}
+ROLES = ("fail2ban", "suricata", "crowdsec", "pki", "loki", "log_collector", "node_exporter")
+STATES = {f"{role}_state": "absent" for role in ROLES}
 
 
 def test_absent_removes_ours_only() -> None:

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Makes a package repository in the folder $1, with the tools that every Debian has:
+# Makes a package repository in the folder $1, with the tools that every Debian has, and tells apt of it:
 # lab-tool 1.0, 1.1 and 2.0, which needs lab-library; lab-other, which needs lab-tool.
 set -eu
 target=$1
@@ -44,4 +44,6 @@ for file in *.deb; do
     echo
 done > Packages
 echo "deb [trusted=yes] file:$target ./" > /etc/apt/sources.list.d/lab.list
+apt-get update -qq -o Dir::Etc::SourceList=/etc/apt/sources.list.d/lab.list -o Dir::Etc::SourceParts=- \
+    -o APT::Get::List-Cleanup=false
 rm -r "$work"

@@ -20,8 +20,8 @@ from lab.venv import tool_environment
 
 __all__ = ["LANES", "Outcome", "Part", "run_parts", "table"]
 
-# A scenario waits for daemons, rules and apt about half of its time; more than two lanes would
-# make two cores late for the deadlines that the tests measure.
+# A scenario keeps a core busy; more than two would make two cores late for the deadlines that the
+# tests measure. What mostly waits has a lane beside them.
 LANES = min(2, os.cpu_count() or 1)
 _LOGS = STATE / "test"
 # What says how a part went: pytest's last line, and those of the linters.

@@ -12,11 +12,11 @@ from lab.shell import LabError
 
 
 def test_every_scenario_is_found_and_the_large_ones_come_first(tmp_path: Path) -> None:
-    for name in ("default", "single", "zebra", "alpha"):
+    for name in ("default", "doors", "zebra", "alpha"):
         (tmp_path / "molecule" / name).mkdir(parents=True)
         (tmp_path / "molecule" / name / "molecule.yml").touch()
     (tmp_path / "molecule" / "shared").mkdir()
-    assert quality.scenarios(tmp_path) == ["default", "single", "alpha", "zebra"]
+    assert quality.scenarios(tmp_path) == ["default", "doors", "alpha", "zebra"]
 
 
 def test_the_last_line_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ options:
 EXAMPLES = r"""
 - name: Save what was seen before anything is done
   koprogo.observability.incident:
-    id: DiskFull-db1-20261122T030405Z
+    id: DiskFull-db1-20261122T030405Z-1f2e3d4c
     alert: DiskFull
     severity: critical
     host: db1
@@ -130,7 +130,7 @@ EXAMPLES = r"""
 
 - name: Say how it ended
   koprogo.observability.incident:
-    id: DiskFull-db1-20261122T030405Z
+    id: DiskFull-db1-20261122T030405Z-1f2e3d4c
     outcome: resolved
     ended: "2026-11-22T03:09:00Z"
     summary: Old logs were deleted.
@@ -141,7 +141,7 @@ folder:
   description: Where the record is.
   returned: success
   type: str
-  sample: /var/lib/koprogo/remediation/incidents/DiskFull-db1-20261122T030405Z
+  sample: /var/lib/koprogo/remediation/incidents/DiskFull-db1-20261122T030405Z-1f2e3d4c
 evidence_sha256:
   description: The digest of the evidence, for the option of that name of modules that act.
   returned: success

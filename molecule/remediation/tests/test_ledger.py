@@ -75,9 +75,16 @@ def starts(box: str) -> int:
     return int(said)
 
 
+def outcomes(box: str) -> dict[str, str]:
+    """How each run against C(ApiDown) ended, by its record."""
+    paths = host_of(box).run(f"ls -d {RECORDS}/ApiDown-{box}-*/record.json").stdout.split()
+    records = (json.loads(host_of(box).file(path).content_string) for path in paths)
+    return {record["id"]: record["outcome"] for record in records}
+
+
 def test_of_two_at_once_one_acts_and_the_other_says_why_not() -> None:
     box = BOXES[0]
-    before = starts(box)
+    before, recorded = starts(box), outcomes(box)
     with slow_start(box, 8), ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(remediate, "api_down", box=box) for _ in range(2)]
         refused, acted = sorted((run.result() for run in runs), key=lambda run: -run.rc)
@@ -93,6 +100,9 @@ def test_of_two_at_once_one_acts_and_the_other_says_why_not() -> None:
     ]
     (row,) = [row for row in ledger(box) if row["phase"] == "refused"]
     assert row["code"] == "locked"
+    # Each has its record, though they began in the same second.
+    new = [how for run, how in outcomes(box).items() if run not in recorded]
+    assert sorted(new) == ["refused", "resolved"]
 
 
 def test_a_killed_run_has_done_nothing_or_counts_as_aborted() -> None:

@@ -171,22 +171,23 @@ def await_resolved(
             since = at
         held = at - since if since is not None else 0.0
         if since is not None and held >= hold:
-            return _told("resolved", sight, held, at, looks, history)
+            return _told("resolved", sight, history, held=held, seconds=at, looks=looks)
         if at >= timeout:
             known = sight.state in ("firing", "pending")
             # Inactive, but not for long enough: nobody knows yet.
             outcome = "not_resolved" if known else "inconclusive"
-            return _told(outcome, sight, held, at, looks, history)
+            return _told(outcome, sight, history, held=held, seconds=at, looks=looks)
         sleep(min(interval, max(0.0, timeout - at)) or interval)
 
 
-def _told(  # noqa: PLR0917
+def _told(
     outcome: str,
     sight: Sight,
+    history: Sequence[dict[str, Any]],
+    *,
     held: float,
     seconds: float,
     looks: int,
-    history: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     return {
         "outcome": outcome,

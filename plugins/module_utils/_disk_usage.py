@@ -111,7 +111,7 @@ def measure(
             break
     if tree.truncated:
         # What was seen so far, upwards.
-        steps.close()  # type: ignore[attr-defined]
+        steps.close()
         tree.bytes = sum(size for size, _count in sums)
     return tree
 

@@ -12,7 +12,7 @@ its parent, without following a link, and its device is compared.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
     is_database,
@@ -37,7 +37,7 @@ def walk(
     mounts: frozenset[str] = frozenset(),
     databases: bool = False,
     leave: Callable[[str, int], None] | None = None,
-) -> Iterator[Folder]:
+) -> Generator[Folder]:
     """Folders from an open one down, each before those in it; descriptors are closed at the end.
 
     Whoever iterates reads the entries and appends the names of folders that are to be entered: a call

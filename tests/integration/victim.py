@@ -56,6 +56,11 @@ class Victim(Box):
         text = self.sh(f"fail2ban-client status {jail}", check=False)
         return set(text.partition("Banned IP list:")[2].split())
 
+    def decisions(self) -> dict[str, str]:
+        """Reason of each active decision by address: the one list of all bans."""
+        found = json.loads(self.sh("cscli decisions list -o json 2>/dev/null")) or []
+        return {d["value"]: d["scenario"] for a in found for d in a["decisions"]}
+
     def dropped(self, table: str = "koprogo_fail2ban") -> int:
         """Packets that the rules of a table have dropped."""
         listing = json.loads(self.sh(f"nft -j list table inet {table}"))

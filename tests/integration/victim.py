@@ -58,9 +58,10 @@ class Victim(Box):
         return set(text.partition("Banned IP list:")[2].split())
 
     def decisions(self) -> dict[str, str]:
-        """Reason of each active decision by address: the one list of all bans."""
+        """Reason of each ban by address, in the one list of them; what only reports is no ban."""
         found = json.loads(self.sh("cscli decisions list -o json 2>/dev/null")) or []
-        return {d["value"]: d["scenario"] for a in found for d in a["decisions"]}
+        every = [decision for alert in found for decision in alert["decisions"]]
+        return {one["value"]: one["scenario"] for one in every if not one.get("simulated")}
 
     def dropped(self, table: str = "koprogo_fail2ban") -> int:
         """Packets that the rules of a table have dropped."""

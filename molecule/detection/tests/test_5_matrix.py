@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,6 +16,13 @@ from tests.integration.victim import STORE, Victim, every_victim, on_each_victim
 RULER = "http://127.0.0.1:3100/prometheus/api/v1/alerts"
 # On the allow-list: it is never kept out, so the host is there.
 COLLEAGUE = "198.51.100.200"
+
+
+def wait_for_none(find: Callable[[], object], seconds: float, every: float = 1) -> None:
+    """Until nothing is found any more; what was found last is said."""
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: not find(), seconds=seconds, what="", every=every)
+    assert not (found := find()), found
 
 
 def missing_lines(box: Victim, kind: Kind) -> list[str]:
@@ -48,7 +57,7 @@ def banned(box: Victim) -> None:
         found = box.decisions()
         return {one: found.get(one) for one, reason in wanted.items() if found.get(one) != reason}
 
-    wait_for(lambda: not wrong(), seconds=30, what=f"all bans, not {wrong()}", every=1)
+    wait_for_none(wrong, seconds=30)
     # A scanner is banned by hand alone.
     by_hand = [one for kind in MATRIX if not kind.decision for one in kind.sources]
     assert not by_hand & box.decisions().keys()
@@ -85,8 +94,8 @@ def test_each_attack_is_seen_told_and_kept_out_until_the_ban_is_lifted() -> None
         ]
         return [one for one in lines if one[2]]
 
-    wait_for(lambda: not unseen(), seconds=20, what=f"all lines, not {unseen()}")
+    wait_for_none(unseen, seconds=20)
     kinds = {(box.name, kind.label) for box in boxes for kind in MATRIX}
     # The ruler looks once a minute.
-    wait_for(lambda: not kinds - firing(), seconds=90, what="AttackDetected for all kinds", every=2)
+    wait_for_none(lambda: kinds - firing(), seconds=90, every=2)
     on_each_victim(lift)()

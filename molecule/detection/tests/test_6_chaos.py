@@ -80,23 +80,27 @@ def test_a_host_that_restarts_forgets_nobody(box: Victim) -> None:
     )
 
 
+@on_each_victim
+def stop_the_api(box: Victim) -> None:
+    box.sh("systemctl stop koprogo-crowdsec-watch.timer crowdsec")
+    assert box.gauge("koprogo_crowdsec_armed") == 0
+
+
+@on_each_victim
+def start_the_api(box: Victim) -> None:
+    box.sh("systemctl start crowdsec crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
+    box.wait_until_armed("crowdsec")
+
+
 def test_a_stopped_local_api_is_an_alert() -> None:
-    boxes = every_victim()
+    everywhere = {box.name for box in every_victim()}
 
     def told() -> set[str]:
         return {one["metric"]["host"] for one in promql(STORE, UNARMED)}
 
-    for box in boxes:
-        box.sh("systemctl stop koprogo-crowdsec-watch.timer crowdsec")
-        assert box.gauge("koprogo_crowdsec_armed") == 0
     try:
-        everywhere = {box.name for box in boxes}
+        stop_the_api()
         wait_for(lambda: told() == everywhere, seconds=60, what="ProtectionUnarmed for both hosts")
     finally:
-        for box in boxes:
-            box.sh(
-                "systemctl start crowdsec crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer"
-            )
-    for box in boxes:
-        box.wait_until_armed("crowdsec")
+        start_the_api()
     wait_for(lambda: not told(), seconds=30, what="no alert any more")

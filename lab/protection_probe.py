@@ -22,24 +22,24 @@ from typing import Any
 
 _EVE = Path("/var/log/suricata/eve.json")
 _API_LOG = Path("/var/log/koprogo/api.log")
-_JAIL_LOG = Path("/var/log/fail2ban.log")
 _LEDGER = "file:/var/lib/crowdsec/data/crowdsec.db?mode=ro"
 _HOST = "198.51.100.1"
-_INTRUDER = "198.51.100.70"
 _COLLEAGUE = "198.51.100.200"
+# The attacker has more than thirty addresses from here on.
+_FIRST = 66
 _UNITS = ("suricata", "fail2ban", "crowdsec", "crowdsec-firewall-bouncer")
 _ATTACK = "GET /?id=1%20UNION%20SELECT%20a HTTP/1.1\r\nHost: x\r\n\r\n"
 _TICK = 0.005
 # Datagrams at a steady pace: the first that doesn't arrive was the first that was dropped.
 _BEACON = f"""
-import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("{_INTRUDER}", 0))
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("SOURCE", 0))
 while True:
     s.sendto(repr(time.time()).encode(), ("{_HOST}", 9999)); time.sleep({_TICK})
 """
 _REQUEST = f"""
-import socket, sys, time
-s = socket.create_connection(("{_HOST}", 8081), source_address=("{_INTRUDER}", 0))
+import socket, time
+s = socket.create_connection(("{_HOST}", 8081), source_address=("SOURCE", 0))
 print(time.time(), flush=True); s.sendall({_ATTACK!r}.encode()); s.settimeout(1); s.recv(100)
 """
 # As many as one core can: requests written in blocks, the answers read and thrown away; or bare datagrams.
@@ -72,7 +72,8 @@ def _run(*argv: str) -> str:
 
 
 def _attacker(script: str) -> subprocess.Popen[str]:
-    argv = ["ip", "netns", "exec", "attacker", "python3", "-c", script]
+    # Not `ip netns exec`: who kills that leaves its command alive.
+    argv = ["nsenter", "--net=/run/netns/attacker", "python3", "-c", script]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
 
@@ -94,28 +95,40 @@ def _serve() -> None:
 
 
 class _Beacon:
-    """When the last datagram of the attacker arrived."""
+    """An attacker whose datagrams arrive, until they don't."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.last = 0.0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((_HOST, 9999))
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._sender = _attacker(_BEACON.replace("SOURCE", source))
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        _until(lambda: self.last)
 
     def _listen(self) -> None:
-        while True:
-            self.last = float(self._socket.recv(100))
+        # An empty one ends it.
+        while data := self._socket.recv(100):
+            self.last = float(data)
 
-    def wait(self, condition: Callable[[float], bool], seconds: float = 60) -> None:
-        """Until the time since the last datagram is as wanted."""
-        _until(lambda: condition(time.time() - self.last), seconds)
+    def dropped(self) -> float:
+        """When the first datagram was sent that didn't arrive."""
+        _until(lambda: time.time() - self.last > 1)
+        return self.last + _TICK
+
+    def close(self) -> None:
+        self._sender.kill()
+        self._socket.sendto(b"", (_HOST, 9999))
+        self._listener.join()
+        self._socket.close()
 
 
 def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise SystemExit(f"nothing came within {seconds:.0f} s")
+            raise TimeoutError(f"nothing came within {seconds:.0f} s")
         time.sleep(0.002)
     return found
 
@@ -135,12 +148,9 @@ class _Tail:
         return any(all(word in line for word in words) for line in self._file)
 
 
-def _forgive(beacon: _Beacon) -> None:
+def _forgive() -> None:
     subprocess.run(["fail2ban-client", "unban", "--all"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cscli", "decisions", "delete", "--all"], check=True, stderr=subprocess.DEVNULL)
-    beacon.wait(lambda age: age < 0.1)
-    # What was seen before is forgotten too.
-    time.sleep(1)
 
 
 def _entered() -> float:
@@ -154,24 +164,39 @@ def _entered() -> float:
     return whole + float(f"0.{fraction or 0}")
 
 
+def _banned(source: str) -> float:
+    """When fail2ban said so last, by the journal's clock."""
+    argv = [
+        "journalctl",
+        "-u",
+        "fail2ban",
+        "-o",
+        "short-unix",
+        "-q",
+        "-g",
+        f"] Ban {source}",
+        "-n",
+        "1",
+    ]
+    return float(_run(*argv).split()[0])
+
+
 def _intrusion(beacon: _Beacon, _options: dict[str, Any]) -> dict[str, float]:
     """SQL injection: seconds until Suricata's line, CrowdSec's decision, the first dropped packet."""
     lines = _Tail(_EVE)
-    attack = _attacker(_REQUEST)
-    event = lines.wait(_INTRUDER, '"signature_id":9100001')
-    beacon.wait(lambda age: age > 1)
+    attack = _attacker(_REQUEST.replace("SOURCE", beacon.source))
+    event = lines.wait(beacon.source, '"signature_id":9100001')
+    dropped = beacon.dropped()
     began = float(attack.communicate()[0])
-    return {"event": event - began, "ban": _entered() - began, "drop": beacon.last + _TICK - began}
+    return {"event": event - began, "ban": _entered() - began, "drop": dropped - began}
 
 
 def _flood(beacon: _Beacon, options: dict[str, Any]) -> dict[str, float]:
     """A hundred requests: seconds until fail2ban's ban, and the first dropped packet."""
-    lines = _Tail(_JAIL_LOG)
     began = time.time()
-    _write(options["line"], [_INTRUDER] * 100)
-    ban = lines.wait(f"Ban {_INTRUDER}")
-    beacon.wait(lambda age: age > 1)
-    return {"ban": ban - began, "drop": beacon.last + _TICK - began}
+    _write(options["line"], [beacon.source] * 100)
+    dropped = beacon.dropped()
+    return {"ban": _banned(beacon.source) - began, "drop": dropped - began}
 
 
 def _write(template: str, addresses: list[str]) -> None:
@@ -182,19 +207,16 @@ def _write(template: str, addresses: list[str]) -> None:
 
 
 def bans(options: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Repeat both attacks."""
+    """Repeat both attacks, each time from another address: CrowdSec bans one only once a minute."""
     _serve()
-    beacon = _Beacon()
-    sender = _attacker(_BEACON)
     found: dict[str, list[dict[str, float]]] = {"intrusion": [], "flood": []}
-    try:
-        for _number in range(options["tries"]):
-            for name, attack in (("intrusion", _intrusion), ("flood", _flood)):
-                _forgive(beacon)
-                found[name].append(attack(beacon, options))
-        _forgive(beacon)
-    finally:
-        sender.kill()
+    for number in range(options["tries"]):
+        for name, attack in (("intrusion", _intrusion), ("flood", _flood)):
+            _forgive()
+            beacon = _Beacon(f"198.51.100.{_FIRST + number}")
+            found[name].append(attack(beacon, options))
+            beacon.close()
+    _forgive()
     return found
 
 

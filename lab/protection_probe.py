@@ -246,9 +246,9 @@ def burst(options: dict[str, Any]) -> dict[str, dict[str, float]]:
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sink.bind((_HOST, 9998))
     seconds, found = options["seconds"], {}
+    # The engine adds its counters up every 30 s.
+    time.sleep(31)
     for name, script in (("requests", _REQUESTS), ("datagrams", _DATAGRAMS)):
-        # The engine adds its counters up every 30 s.
-        time.sleep(31)
         before = _counted()
         attack = _attacker(script.replace("SECONDS", str(seconds)))
         sent = int(attack.communicate()[0])

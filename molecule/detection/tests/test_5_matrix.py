@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from tests.integration.ask import get, logql, wait_for
+from tests.integration.forged import frame
 from tests.integration.matrix import MATRIX, Kind
 from tests.integration.target import serving
 from tests.integration.victim import STORE, Victim, every_victim, on_each_victim
@@ -16,6 +17,8 @@ from tests.integration.victim import STORE, Victim, every_victim, on_each_victim
 RULER = "http://127.0.0.1:3100/prometheus/api/v1/alerts"
 # On the allow-list: it is never kept out, so the host is there.
 COLLEAGUE = "198.51.100.200"
+# Attacks come in its name, and none from it.
+FRAMED = "198.51.100.99"
 
 
 def wait_for_none(find: Callable[[], object], seconds: float, every: float = 1) -> None:
@@ -45,6 +48,7 @@ def firing() -> set[tuple[str, str]]:
 
 
 def attack(box: Victim) -> None:
+    frame(box, FRAMED)
     for kind in MATRIX:
         kind.assault(box, kind.sources)
 
@@ -67,6 +71,13 @@ def banned(box: Victim) -> None:
     with ThreadPoolExecutor() as pool:
         reach = pool.map(lambda kind: box.reaches(kind.sources[0], kind.port), MATRIX)
         assert not any(reach)
+
+
+def spared(box: Victim) -> None:
+    """A minute after the forged packets nobody holds them against the address."""
+    assert FRAMED not in box.decisions()
+    assert FRAMED not in box.sh("cat /var/log/suricata/eve.json")
+    assert box.reaches(FRAMED)
 
 
 def lift(box: Victim) -> None:
@@ -98,4 +109,5 @@ def test_each_attack_is_seen_told_and_kept_out_until_the_ban_is_lifted() -> None
     kinds = {(box.name, kind.label) for box in boxes for kind in MATRIX}
     # The ruler looks once a minute.
     wait_for_none(lambda: kinds - firing(), seconds=90, every=2)
+    on_each_victim(spared)()
     on_each_victim(lift)()

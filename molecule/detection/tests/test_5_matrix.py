@@ -18,7 +18,7 @@ RULER = "http://127.0.0.1:3100/prometheus/api/v1/alerts"
 # On the allow-list: it is never kept out, so the host is there.
 COLLEAGUE = "198.51.100.200"
 # Attacks come in its name, and none from it.
-FRAMED = "198.51.100.99"
+FRAMED = "198.51.100.98"
 
 
 def wait_for_none(find: Callable[[], object], seconds: float, every: float = 1) -> None:

@@ -65,7 +65,10 @@ def _rearm(box: Victim) -> None:
     box.sh(
         "rm -f /run/rules; suricatasc -c reload-rules; systemctl unmask --runtime crowdsec-firewall-bouncer"
     )
-    box.sh("test ! -e /run/api.log || mv /run/api.log /var/log/koprogo/api.log")
+    # Emptied: fail2ban reads it from its beginning, and takes lines older than a minute for new ones.
+    box.sh(
+        "! test -e /run/api.log || { : > /run/api.log; mv /run/api.log /var/log/koprogo/api.log; }"
+    )
     box.sh("systemctl start crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
 
 

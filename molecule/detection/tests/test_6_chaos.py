@@ -55,7 +55,7 @@ def attack(box: Victim) -> None:
     wait_for(
         lambda: {ATTACKER, INTRUDER} <= box.decisions().keys(), seconds=20, what="a ban of either"
     )
-    assert box.banned("api-abuse") == {ATTACKER}
+    assert ATTACKER in box.banned("api-abuse")
     wait_until_kept_out(box)
 
 

@@ -15,6 +15,7 @@ from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
 from lab.bench import bench, bench_alerts
 from lab.bench_disk import bench_disk
 from lab.bench_latency import bench_latency
+from lab.bench_protection import bench_protection
 from lab.bench_remedies import bench_remedies
 from lab.demo import bring_down, bring_up, preparation
 from lab.engine import ensure_engine
@@ -89,7 +90,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "prepare": ("make all that the scenarios need", _prepare),
     "bench": (
         "measure everything and write docs/benchmarks.md",
-        _parts(bench, bench_alerts, bench_disk, bench_latency, bench_remedies),
+        _parts(bench, bench_alerts, bench_disk, bench_latency, bench_protection, bench_remedies),
     ),
     "bench-alerts": (
         "measure rules, dashboards and notifications, and write their part of the page",
@@ -97,6 +98,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     ),
     "bench-disk": ("measure the deletion of a million files", _parts(bench_disk)),
     "bench-latency": ("measure the reading of a log of 1 GB", _parts(bench_latency)),
+    "bench-protection": (
+        "measure how soon attackers are kept out, and what that costs",
+        _parts(bench_protection),
+    ),
     "bench-remedies": ("measure the remediations of a live stack", _parts(bench_remedies)),
     "engine": ("find or start the container engine", lambda _: _simple(ensure_engine)),
     "venv": ("make .venv", lambda _: _simple(ensure_venv)),

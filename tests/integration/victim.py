@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.sample_api.koprogo_api.logline import request_line
+from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box, docker
 
-__all__ = ["API_LOG", "ATTACKER", "Victim", "every_victim", "on_each_victim"]
+__all__ = ["API_LOG", "ATTACKER", "STORE", "Victim", "every_victim", "on_each_victim"]
 
 ATTACKER = "198.51.100.66"
 _NAMES = ("detect-box12", "detect-box13")
@@ -56,11 +57,28 @@ class Victim(Box):
         text = self.sh(f"fail2ban-client status {jail}", check=False)
         return set(text.partition("Banned IP list:")[2].split())
 
+    def decisions(self) -> dict[str, str]:
+        """Reason of each ban by address, in the one list of them; what only reports is no ban."""
+        found = json.loads(self.sh("cscli decisions list -o json 2>/dev/null")) or []
+        every = [decision for alert in found for decision in alert["decisions"]]
+        return {one["value"]: one["scenario"] for one in every if not one.get("simulated")}
+
     def dropped(self, table: str = "koprogo_fail2ban") -> int:
         """Packets that the rules of a table have dropped."""
         listing = json.loads(self.sh(f"nft -j list table inet {table}"))
         expressions = [p for e in listing["nftables"] for p in e.get("rule", {}).get("expr", [])]
         return sum(p.get("counter", {}).get("packets", 0) for p in expressions)
+
+    def gauge(self, name: str) -> float:
+        """A gauge as the host's node exporter serves it, after another look of the watch."""
+        self.sh(f"systemctl start koprogo-{name.split('_')[1]}-watch.service")
+        lines = get(self, "http://127.0.0.1:9100/metrics").splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    def wait_until_armed(self, engine: str) -> None:
+        """An engine that comes back needs some seconds until its watch is content."""
+        name = f"koprogo_{engine}_armed"
+        wait_for(lambda: self.gauge(name) == 1, seconds=40, what=f"{name} on {self.name}")
 
     def unban_all(self) -> None:
         """Give everybody access again, whoever banned."""
@@ -84,6 +102,10 @@ class Victim(Box):
             for _number in range(count)
         )
         docker("exec", "-i", self.name, "sh", "-c", f"cat >> {shlex.quote(API_LOG)}", stdin=lines)
+
+
+#: The store of both hosts' lines and figures.
+STORE = Victim(_NAMES[1])
 
 
 def every_victim() -> list[Victim]:

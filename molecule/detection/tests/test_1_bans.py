@@ -7,27 +7,8 @@ import shlex
 import pytest
 
 from tests.integration.ask import wait_for
+from tests.integration.guesses import login, ssh
 from tests.integration.victim import ATTACKER, Victim, on_each_victim
-
-
-def tried(box: Victim, source: str) -> int:
-    """How often sshd has refused an address by now."""
-    # By its name: journald can't tell the unit of a process that has already ended.
-    lines = box.sh("journalctl -t sshd -t sshd-session -o cat --no-pager").splitlines()
-    return sum(line.startswith("Invalid user") and f" from {source} " in line for line in lines)
-
-
-def ssh(box: Victim, source: str, tries: int) -> None:
-    """Fail to sign in until sshd has said so as often; a busy machine loses a connection now and then."""
-    target = box.gateway[6 if ":" in source else 4]
-    wanted = tried(box, source) + tries
-    while (missing := wanted - tried(box, source)) > 0:
-        command = (
-            f"for i in $(seq {missing}); do ssh -o BatchMode=yes -o StrictHostKeyChecking=no "
-            f"-o ConnectTimeout=10 -o BindAddress={source} -o LogLevel=ERROR nobody-$i@{target} true; "
-            "done; sleep 0.3"
-        )
-        box.attack("sh", "-c", command)
 
 
 def failures(box: Victim, jail: str) -> int:
@@ -112,19 +93,6 @@ def test_an_address_that_no_proxy_vouched_for_is_nobody(box: Victim) -> None:
     box.requests(100, ATTACKER)
     wait_for(lambda: box.banned("api-abuse"), seconds=10, what="a ban", every=0.3)
     assert box.banned("api-abuse") == {ATTACKER}
-
-
-def login(box: Victim, source: str, tries: int, user: str = "koprogo") -> None:
-    """Fail to sign in to the database."""
-    # Whoever is banned in the middle of it gets no answer any more.
-    connect = (
-        f"hostaddr=198.51.100.1 user='{user}' password=wrong dbname=koprogo_db sslmode=disable "
-        "connect_timeout=5"
-    )
-    # psql can't choose its own address; a route can.
-    box.attack("ip", "route", "replace", "198.51.100.0/24", "dev", "eth0", "src", source)
-    loop = f"for i in $(seq {tries}); do psql {shlex.quote(connect)} -c 'select 1'; done"
-    box.attack("sh", "-c", loop)
 
 
 @on_each_victim

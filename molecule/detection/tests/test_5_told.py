@@ -1,4 +1,4 @@
-"""What is seen and done is told: lines in Loki, its alert, and the gauges of who protects nothing."""
+"""What is told: every line in Loki, and the gauges of who protects nothing."""
 
 from __future__ import annotations
 
@@ -11,38 +11,14 @@ import pytest
 from tests.integration.ask import get, logql, wait_for
 from tests.integration.attacks import raw_request
 from tests.integration.target import send, serving
-from tests.integration.victim import Victim, every_victim, on_each_victim
+from tests.integration.victim import STORE, Victim, every_victim, on_each_victim
 
-# The store of both hosts' lines.
-STORE = Victim("detect-box13")
 LOKI = "http://127.0.0.1:3100"
 ATTACKS = 60
 ROTATE = "logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf"
 
 
-def gauge(box: Victim, name: str) -> float:
-    """A gauge as the host's node exporter serves it, after another look of the watch."""
-    box.sh(f"systemctl start koprogo-{name.split('_')[1]}-watch.service")
-    lines = get(box, "http://127.0.0.1:9100/metrics").splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
-def wait_until_armed(box: Victim, engine: str) -> None:
-    name = f"koprogo_{engine}_armed"
-    wait_for(lambda: gauge(box, name) == 1, seconds=30, what=name)
-
-
-def firing() -> set[tuple[str, str]]:
-    """Host and kind of each attack that Loki's ruler tells of."""
-    answer = json.loads(get(STORE, f"{LOKI}/prometheus/api/v1/alerts"))
-    return {
-        (alert["labels"]["host"], alert["labels"]["attack"])
-        for alert in answer["data"]["alerts"]
-        if alert["labels"]["alertname"] == "AttackDetected" and alert["state"] == "firing"
-    }
-
-
-def test_attacks_are_lines_in_loki_and_an_alert_while_the_log_is_rotated() -> None:
+def test_attacks_are_lines_in_loki_while_the_log_is_rotated() -> None:
     marker = uuid.uuid4().hex
     boxes = every_victim()
 
@@ -55,8 +31,6 @@ def test_attacks_are_lines_in_loki_and_an_alert_while_the_log_is_rotated() -> No
             # Twice in the midst of it: the collector reads on in the file that got another name.
             if first + ATTACKS // 3 < ATTACKS:
                 box.sh(ROTATE)
-        for last in range(66, 70):
-            box.requests(100, f"198.51.100.{last}")
 
     def found() -> dict[str, int]:
         query = '{job="suricata",host="%s"} |= "%s" | json sid="alert.signature_id" | sid="9100001"'
@@ -77,10 +51,6 @@ def test_attacks_are_lines_in_loki_and_an_alert_while_the_log_is_rotated() -> No
         assert {stream["host"] for stream in streams} == {box.name for box in boxes}, job
         assert all(set(stream) == {"job", "host", "deployment"} for stream in streams), streams
 
-    kinds = {(box.name, kind) for box in boxes for kind in ("SQL injection", "api-abuse")}
-    # The ruler looks once a minute.
-    wait_for(lambda: kinds <= firing(), seconds=90, what="AttackDetected for both kinds", every=2)
-
 
 @pytest.fixture
 def _armed_again() -> Iterator[None]:
@@ -95,7 +65,10 @@ def _rearm(box: Victim) -> None:
     box.sh(
         "rm -f /run/rules; suricatasc -c reload-rules; systemctl unmask --runtime crowdsec-firewall-bouncer"
     )
-    box.sh("test ! -e /run/api.log || mv /run/api.log /var/log/koprogo/api.log")
+    # Emptied: fail2ban reads it from its beginning, and takes lines older than a minute for new ones.
+    box.sh(
+        "! test -e /run/api.log || { : > /run/api.log; mv /run/api.log /var/log/koprogo/api.log; }"
+    )
     box.sh("systemctl start crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
 
 
@@ -103,22 +76,22 @@ def _rearm(box: Victim) -> None:
 @on_each_victim
 def test_each_of_the_three_says_that_it_protects_nothing(box: Victim) -> None:
     engines = ("suricata", "fail2ban", "crowdsec")
-    assert [gauge(box, f"koprogo_{engine}_armed") for engine in engines] == [1, 1, 1]
+    assert [box.gauge(f"koprogo_{engine}_armed") for engine in engines] == [1, 1, 1]
     # No rules.
     rules = "$(readlink -f /etc/koprogo/suricata/rules/koprogo.rules)"
     box.sh(f"cp {rules} /run/rules; echo > {rules}; suricatasc -c reload-rules")
-    assert gauge(box, "koprogo_suricata_armed") == 0
-    assert gauge(box, "koprogo_suricata_rules_loaded") == 0
+    assert box.gauge("koprogo_suricata_armed") == 0
+    assert box.gauge("koprogo_suricata_rules_loaded") == 0
     # A jail without its log.
     box.sh("mv /var/log/koprogo/api.log /run/api.log")
-    assert gauge(box, "koprogo_fail2ban_armed") == 0
+    assert box.gauge("koprogo_fail2ban_armed") == 0
     # No table, which the bouncer may take with it when it stops, and a bouncer that can't be started.
     box.sh("systemctl stop koprogo-crowdsec-watch.timer")
     box.sh(
         "systemctl mask --runtime --now crowdsec-firewall-bouncer; nft delete table ip crowdsec || true"
     )
-    assert gauge(box, "koprogo_crowdsec_armed") == 0
-    assert gauge(box, "koprogo_crowdsec_nft_set_present") == 0
+    assert box.gauge("koprogo_crowdsec_armed") == 0
+    assert box.gauge("koprogo_crowdsec_nft_set_present") == 0
     _rearm(box)
     for engine in engines:
-        wait_until_armed(box, engine)
+        box.wait_until_armed(engine)

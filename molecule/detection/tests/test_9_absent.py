@@ -7,7 +7,9 @@ import json
 from tests.integration.play import ROOT, run_playbook
 from tests.integration.victim import every_victim
 
-ROLES = ("fail2ban", "suricata", "crowdsec", "pki", "loki", "log_collector", "node_exporter")
+PROTECTION = ("fail2ban", "suricata", "crowdsec")
+TELLING = ("metrics_gateway", "pki", "loki", "log_collector", "node_exporter", "prometheus")
+ROLES = (*PROTECTION, *TELLING)
 STATES = {f"{role}_state": "absent" for role in ROLES}
 
 

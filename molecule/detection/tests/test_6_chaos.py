@@ -1,0 +1,106 @@
+"""Engines killed, hosts restarted, an API stopped: protection comes back by itself, or says it is gone."""
+
+from __future__ import annotations
+
+from tests.integration.ask import promql, wait_for
+from tests.integration.attacks import raw_request
+from tests.integration.boxes import docker
+from tests.integration.play import ROOT
+from tests.integration.target import send, serving
+from tests.integration.victim import ATTACKER, STORE, Victim, every_victim, on_each_victim
+
+ENGINES = ("suricata", "fail2ban", "crowdsec")
+UNITS = (*ENGINES, "crowdsec-firewall-bouncer")
+INTRUDER = "198.51.100.70"
+# On the allow-list: it is never kept out.
+COLLEAGUE = "198.51.100.200"
+CABLE = (ROOT / "molecule/detection/files/cable.sh").read_text(encoding="utf-8")
+UNARMED = (
+    'ALERTS{alertname="ProtectionUnarmed",alertstate="firing",engine="crowdsec",reason="not armed"}'
+)
+
+
+def wait_until_armed(box: Victim) -> None:
+    for engine in ENGINES:
+        box.wait_until_armed(engine)
+
+
+def wait_until_kept_out(box: Victim) -> None:
+    wait_for(
+        lambda: not (box.reaches(ATTACKER) or box.reaches(INTRUDER)),
+        seconds=30,
+        what="both attackers kept out",
+    )
+    assert box.reaches(COLLEAGUE)
+
+
+@on_each_victim
+def kill(box: Victim) -> None:
+    def processes() -> set[str]:
+        return set(box.sh(f"systemctl show -P MainPID {' '.join(UNITS)}").split())
+
+    before = processes()
+    assert len(before) == len(UNITS)
+    box.sh(f"systemctl kill --signal=KILL {' '.join(UNITS)}")
+    wait_for(
+        lambda: not processes() & (before | {"0"}), seconds=40, what="all of them started again"
+    )
+    wait_until_armed(box)
+
+
+@on_each_victim
+def attack(box: Victim) -> None:
+    box.requests(100, ATTACKER)
+    send(box, [(INTRUDER, [raw_request("GET", "/?id=1%20UNION%20SELECT%20a")])])
+    wait_for(
+        lambda: {ATTACKER, INTRUDER} <= box.decisions().keys(), seconds=20, what="a ban of either"
+    )
+    assert ATTACKER in box.banned("api-abuse")
+    wait_until_kept_out(box)
+
+
+def test_killed_engines_come_back_and_protect() -> None:
+    kill()
+    with serving():
+        attack()
+
+
+@on_each_victim
+def test_a_host_that_restarts_forgets_nobody(box: Victim) -> None:
+    box.sh(f"fail2ban-client set sshd banip {ATTACKER}; cscli decisions add --ip {INTRUDER}")
+    wait_until_kept_out(box)
+    docker("restart", "--time", "30", box.name)
+    # The cable is the test's own; who needs its interface may have to try again.
+    docker("exec", "-i", box.name, "sh", "-s", stdin=CABLE)
+    wait_until_armed(box)
+    wait_until_kept_out(box)
+    tables = box.sh("nft list tables")
+    assert all(
+        name in tables for name in ("inet koprogo_fail2ban", "ip crowdsec\n", "ip6 crowdsec6")
+    )
+
+
+@on_each_victim
+def stop_the_api(box: Victim) -> None:
+    box.sh("systemctl stop koprogo-crowdsec-watch.timer crowdsec")
+    assert box.gauge("koprogo_crowdsec_armed") == 0
+
+
+@on_each_victim
+def start_the_api(box: Victim) -> None:
+    box.sh("systemctl start crowdsec crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
+    box.wait_until_armed("crowdsec")
+
+
+def test_a_stopped_local_api_is_an_alert() -> None:
+    everywhere = {box.name for box in every_victim()}
+
+    def told() -> set[str]:
+        return {one["metric"]["host"] for one in promql(STORE, UNARMED)}
+
+    try:
+        stop_the_api()
+        wait_for(lambda: told() == everywhere, seconds=60, what="ProtectionUnarmed for both hosts")
+    finally:
+        start_the_api()
+    wait_for(lambda: not told(), seconds=30, what="no alert any more")

@@ -8,15 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from tests.integration.ask import wait_for
 from tests.integration.remedy import (
-    BOXES,
     FLOOD,
     LEDGER,
     host_of,
     ledger,
+    on_each_box,
     psql,
     remediate,
     session,
@@ -26,7 +24,7 @@ from tests.integration.remedy import (
 testinfra_hosts = ["ansible://database"]
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -> None:
     host = host_of(box)
     host.check_output("pkill -9 -u postgres postgres; sleep 2")
@@ -44,7 +42,7 @@ def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -
     assert psql(host, "SELECT 1") == "1"
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     host = host_of(box)
     log = host.check_output("pg_lsclusters -h").split()[6]
@@ -63,7 +61,7 @@ def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     assert "down" in host.check_output("pg_lsclusters -h")
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
     host = host_of(box)
     choice: dict[str, Any] = {
@@ -90,7 +88,7 @@ def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
         assert not again["changed"]
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
     host = host_of(box)
     with session(box, "SELECT pg_sleep(120);", name="runaway"):
@@ -102,7 +100,7 @@ def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
         assert state == "idle"
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_it_gets_in_when_all_ordinary_connections_are_taken(box: str) -> None:
     host = host_of(box)
     # Bare connections: a hundred clients would take longer to start than the test may last.
@@ -137,7 +135,7 @@ def test_it_gets_in_when_all_ordinary_connections_are_taken(box: str) -> None:
         host.run("pkill -f 'python3 - 110'")
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_who_blocks_whom_is_told(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS queue (id int); ALTER TABLE queue OWNER TO clerk")
@@ -196,7 +194,7 @@ def client(box: str, command: str) -> Iterator[subprocess.Popen[str]]:
         process.wait(timeout=30)
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS queue (id int); ALTER TABLE queue OWNER TO clerk")
@@ -245,7 +243,7 @@ def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
         assert (follower["standby"], follower["replicas"]) == (True, [])
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_deadlock_is_counted(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS pair AS SELECT generate_series(1, 2) AS id")
@@ -266,7 +264,7 @@ def test_a_deadlock_is_counted(box: str) -> None:
     assert deadlocks() == before + 1
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
     host = host_of(box)
     conf = host.check_output("ls /etc/postgresql/*/main/postgresql.conf")

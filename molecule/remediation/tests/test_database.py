@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.integration.ask import wait_for
 from tests.integration.remedy import (
+    BOXES,
     FLOOD,
     LEDGER,
     host_of,
@@ -278,3 +279,22 @@ def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
     assert "NOT_RESOLVED" in outcome.text
     assert 'invalid value for parameter "shared_buffers": "plenty"' in outcome.text
     assert ledger(box)[-1]["outcome"] == "not_resolved"
+
+
+def test_of_two_clusters_the_named_one_is_brought_back() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    # As an upgrade leaves them: the old one stays, and stays down.
+    host.check_output("pg_createcluster 15 old && systemctl stop postgresql@15-main")
+    try:
+        unnamed = remediate("database_down", box=box)
+        assert unnamed.rc == 2, unnamed.text
+        assert "expected options that mean one PostgreSQL cluster of this host" in unnamed.text
+        assert "15/main, 15/old" in unnamed.text
+        assert not host.service("postgresql@15-main").is_running
+        named = remediate("database_down", box=box, remediation_postgresql_cluster="main")
+        assert named.rc == 0, named.text
+        assert psql(host, "SELECT 1") == "1"
+        assert not host.service("postgresql@15-old").is_running
+    finally:
+        host.check_output("pg_dropcluster 15 old")

@@ -37,6 +37,9 @@ class Box:
 
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
     def sh(self, command: str, *, check: bool = True) -> str:
         """Output of a shell command in it."""
         return docker("exec", self.name, "sh", "-c", command, check=check)

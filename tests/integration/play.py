@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def run_tasks(*tasks: Task, hosts: str = "all", check: bool = False, diff: bool 
             {"name": f"Task {n}", "ignore_errors": True, **task} for n, task in enumerate(tasks)
         ],
     }
-    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / f"tasks-{os.getpid()}.json"
+    # Of each thread: a test may run on both hosts at once.
+    name = f"tasks-{os.getpid()}-{threading.get_ident()}.json"
+    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / name
     path.write_text(json.dumps([play]), encoding="utf-8")
     flags = (["--check"] if check else []) + (["--diff"] if diff else [])
     done = _run(str(path), *flags, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")

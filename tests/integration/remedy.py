@@ -15,6 +15,7 @@ import testinfra
 
 from tests.integration.ask import wait_for
 from tests.integration.boxes import docker
+from tests.integration.each import on_each
 from tests.integration.play import Outcome, run_playbook, run_tasks
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RECORDS",
     "host_of",
     "ledger",
+    "on_each_box",
     "psql",
     "remediate",
     "run_script",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 BOXES = ("remedy-box12", "remedy-box13")
+on_each_box = on_each(lambda: BOXES)
 RECORDS = "/var/lib/koprogo/remediation/incidents"
 LEDGER = "/var/lib/koprogo/remediation/ledger.jsonl"
 HEALTH = "http://127.0.0.1:8080/health"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from lab.sample_api.koprogo_api.logline import request_line
 from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box, docker
+from tests.integration.each import on_each
 
 __all__ = ["API_LOG", "ATTACKER", "STORE", "Victim", "every_victim", "on_each_victim"]
 
@@ -113,25 +111,4 @@ def every_victim() -> list[Victim]:
     return [Victim(name) for name in _NAMES]
 
 
-def on_each_victim(test: Callable[..., None]) -> Callable[..., None]:
-    """A test of one host runs on all of them at once: it mostly waits for daemons."""
-
-    def together(**arguments: object) -> None:
-        with ThreadPoolExecutor() as pool:
-            running = {box: pool.submit(test, box, **arguments) for box in every_victim()}
-        errors = {box: error for box, one in running.items() if (error := one.exception())}
-        for box, error in errors.items():
-            error.add_note(f"on {box.name}")
-        if errors:
-            raise BaseExceptionGroup(", ".join(box.name for box in errors), list(errors.values()))
-
-    # pytest takes the fixtures that a test wants from its signature.
-    signature = inspect.signature(test)
-    rest = list(signature.parameters.values())[1:]
-    together.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
-    together.__name__, together.__doc__, together.__module__ = (
-        test.__name__,
-        test.__doc__,
-        test.__module__,
-    )
-    return together
+on_each_victim = on_each(every_victim)

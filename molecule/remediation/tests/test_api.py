@@ -13,6 +13,7 @@ from tests.integration.remedy import (
     HEALTH,
     host_of,
     ledger,
+    on_each_box,
     remediate,
 )
 
@@ -43,7 +44,7 @@ def test_a_run_on_other_hosts_than_were_named_is_refused(limit: list[str], expec
         assert not host_of(box).service("koprogo-api").is_running
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_hung_api_is_found_predicted_restarted_and_cools_down(box: str) -> None:
     host = host_of(box)
     host.check_output("koprogo-api faults on hang")

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from tests.integration.ask import wait_for
 from tests.integration.remedy import (
     BOXES,
@@ -17,6 +15,7 @@ from tests.integration.remedy import (
     LEDGER,
     host_of,
     ledger,
+    on_each_box,
     psql,
     remediate,
     session,
@@ -26,7 +25,7 @@ from tests.integration.remedy import (
 testinfra_hosts = ["ansible://database"]
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -> None:
     host = host_of(box)
     host.check_output("pkill -9 -u postgres postgres; sleep 2")
@@ -44,7 +43,7 @@ def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -
     assert psql(host, "SELECT 1") == "1"
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     host = host_of(box)
     log = host.check_output("pg_lsclusters -h").split()[6]
@@ -63,7 +62,7 @@ def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     assert "down" in host.check_output("pg_lsclusters -h")
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
     host = host_of(box)
     choice: dict[str, Any] = {
@@ -90,7 +89,7 @@ def test_forgotten_transactions_are_ended_and_nobody_else(box: str) -> None:
         assert not again["changed"]
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
     host = host_of(box)
     with session(box, "SELECT pg_sleep(120);", name="runaway"):
@@ -102,7 +101,7 @@ def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
         assert state == "idle"
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_it_gets_in_when_all_ordinary_connections_are_taken(box: str) -> None:
     host = host_of(box)
     # Bare connections: a hundred clients would take longer to start than the test may last.
@@ -137,7 +136,7 @@ def test_it_gets_in_when_all_ordinary_connections_are_taken(box: str) -> None:
         host.run("pkill -f 'python3 - 110'")
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_who_blocks_whom_is_told(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS queue (id int); ALTER TABLE queue OWNER TO clerk")
@@ -196,7 +195,7 @@ def client(box: str, command: str) -> Iterator[subprocess.Popen[str]]:
         process.wait(timeout=30)
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS queue (id int); ALTER TABLE queue OWNER TO clerk")
@@ -245,7 +244,7 @@ def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
         assert (follower["standby"], follower["replicas"]) == (True, [])
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_deadlock_is_counted(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS pair AS SELECT generate_series(1, 2) AS id")
@@ -266,7 +265,7 @@ def test_a_deadlock_is_counted(box: str) -> None:
     assert deadlocks() == before + 1
 
 
-@pytest.mark.parametrize("box", BOXES)
+@on_each_box
 def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
     host = host_of(box)
     conf = host.check_output("ls /etc/postgresql/*/main/postgresql.conf")
@@ -280,3 +279,22 @@ def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
     assert "NOT_RESOLVED" in outcome.text
     assert 'invalid value for parameter "shared_buffers": "plenty"' in outcome.text
     assert ledger(box)[-1]["outcome"] == "not_resolved"
+
+
+def test_of_two_clusters_the_named_one_is_brought_back() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    # As an upgrade leaves them: the old one stays, and stays down.
+    host.check_output("pg_createcluster 15 old && systemctl stop postgresql@15-main")
+    try:
+        unnamed = remediate("database_down", box=box)
+        assert unnamed.rc == 2, unnamed.text
+        assert "expected options that mean one PostgreSQL cluster of this host" in unnamed.text
+        assert "15/main, 15/old" in unnamed.text
+        assert not host.service("postgresql@15-main").is_running
+        named = remediate("database_down", box=box, remediation_postgresql_cluster="main")
+        assert named.rc == 0, named.text
+        assert psql(host, "SELECT 1") == "1"
+        assert not host.service("postgresql@15-old").is_running
+    finally:
+        host.check_output("pg_dropcluster 15 old")

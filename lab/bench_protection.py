@@ -18,7 +18,7 @@ from typing import Any
 
 from lab.bench_page import put, table
 from lab.demo import preparation
-from lab.images import RELEASES, image_of
+from lab.images import image_variables
 from lab.paths import ROOT
 from lab.sample_api.koprogo_api.logline import request_line
 from lab.shell import output, stream
@@ -118,9 +118,8 @@ def measure(host: str) -> dict[str, Any]:
 
 
 def _molecule(command: str) -> int:
-    images = {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
     argv = ("molecule", command, "--scenario-name", "detection")
-    return stream(argv, cwd=ROOT, env=tool_environment() | images)
+    return stream(argv, cwd=ROOT, env=tool_environment() | image_variables())
 
 
 def bench_protection() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.demo import preparation
-from lab.images import RELEASES, image_of
+from lab.images import image_variables
 from lab.parts import Outcome, Part, run_parts, table
 from lab.paths import ROOT
 from lab.shell import LabError, stream
@@ -93,7 +93,7 @@ def test(only: str = "") -> int:
     env = (
         {"COLUMNS": "140"} if only and sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
     )
-    env |= {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
+    env |= image_variables()
     parts = [] if only else [*_static_parts(), *_unit_parts(), _sanity_part()]
     parts += [
         Part(

@@ -45,4 +45,4 @@ def _keep(path: str, content: bytes) -> None:
         return
 
 
-zipimport._compile_source = _kept  # type: ignore[attr-defined]
+zipimport._compile_source = _kept  # type: ignore[attr-defined]  # there is no public hook

@@ -25,7 +25,7 @@ def on_each(
             if errors:
                 raise BaseExceptionGroup(", ".join(map(str, errors)), list(errors.values()))
 
-        # pytest takes the fixtures that a test wants from its signature.
+        # pytest takes the fixtures that a test wants from its signature, an attribute that mypy doesn't know.
         signature = inspect.signature(test)
         rest = list(signature.parameters.values())[1:]
         together.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]

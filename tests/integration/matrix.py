@@ -76,7 +76,13 @@ def _seen(first: int, last: int) -> list[Attack]:
 
 
 def _intrusion(
-    name: str, label: str, rules: str, *, sources: tuple[str, ...], assault: Assault, ban: bool
+    name: str,
+    label: str,
+    rules: str,
+    *,
+    sources: tuple[str, ...],
+    assault: Assault,
+    ban: bool = True,
 ) -> Kind:
     return Kind(
         name=name,
@@ -125,7 +131,6 @@ MATRIX = (
         "910000[1-7]",
         sources=_addresses(71, 1),
         assault=_requests(_seen(1, 7)),
-        ban=True,
     ),
     _intrusion(
         "SQL injection, body",
@@ -133,7 +138,6 @@ MATRIX = (
         "910000[89]",
         sources=_addresses(72, 1),
         assault=_requests(_seen(8, 9)),
-        ban=True,
     ),
     _intrusion(
         "Cross-site scripting",
@@ -141,7 +145,6 @@ MATRIX = (
         "910002[1-4]",
         sources=_addresses(73, 1),
         assault=_requests(_seen(21, 24)),
-        ban=True,
     ),
     _intrusion(
         "Path traversal, plain",
@@ -149,7 +152,6 @@ MATRIX = (
         "910004[1-3]",
         sources=_addresses(74, 1),
         assault=_requests(one for one in _TRAVERSAL if "%" not in one.path),
-        ban=True,
     ),
     _intrusion(
         "Path traversal, encoded",
@@ -157,7 +159,6 @@ MATRIX = (
         "910004[1-3]",
         sources=_addresses(75, 1),
         assault=_requests(one for one in _TRAVERSAL if "%" in one.path),
-        ban=True,
     ),
     _intrusion(
         "Port scan",

@@ -146,6 +146,8 @@ class Systemd:
         """Return the last lines of a unit's journal, of one start of it if ``invocation`` is given."""
         argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
         argv += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
+        # What a unit wrote just before it died may still be on its way into the journal.
+        self._runner.run(["journalctl", "--sync"], timeout=10)
         result = self._runner.run(argv, timeout=20)
         return result.stdout.splitlines() if result.ok else []
 

@@ -50,7 +50,7 @@ def write() -> Callable[..., None]:
 def find(host: Any) -> Find:
     """Lines of a LogQL query, once there are as many as expected, or as there are then."""
 
-    def ask(query: str, *, expected: int, seconds: float = 20, since: float = 3600) -> list[str]:
+    def ask(query: str, *, expected: int, seconds: float = 40, since: float = 3600) -> list[str]:
         def enough() -> list[str]:
             try:
                 lines = [text for _time, text in logql(host, query, since=since)]

@@ -65,9 +65,7 @@ def test_an_entry_of_several_lines_is_one(find: Find, app: Box, marker: str) -> 
         f"{now} UTC [42] koprogo@koprogo_db ERROR:  relation missing {marker}\n\tLINE 1\n\tLINE 2"
     )
     end = f"{now} UTC [42] LOG:  after it"
-    # As the server: in such a folder a kernel may keep root from others' files.
-    write = "runuser -u postgres -- tee -a /var/log/postgresql/postgresql-17-main.log"
-    app.sh(f"{write} <<'EOF'\n{entry}\n{end}\nEOF")
+    app.sh(f"cat >> /var/log/postgresql/postgresql-17-main.log <<'EOF'\n{entry}\n{end}\nEOF")
     find(f'{{job="postgresql"}} |= "{marker}"', expected=1)
     assert entry in find('{job="postgresql"} |= "ERROR" | logfmt', expected=1)
 

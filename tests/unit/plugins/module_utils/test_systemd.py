@@ -72,6 +72,18 @@ def test_a_failure_carries_the_journal() -> None:
         Systemd(runner).restart("demo.service")
     assert caught.value.evidence["journal"] == ["one", "two"]
     assert ["systemctl", "--no-ask-password", "reset-failed", "--", "demo.service"] in runner.argv
+    # A unit's last words may still be on their way into the journal when it is dead.
+    assert runner.argv[-2:] == [
+        ["journalctl", "--sync"],
+        [
+            "journalctl",
+            "--no-pager",
+            "--quiet",
+            "--output=cat",
+            "--lines=15",
+            "--unit=demo.service",
+        ],
+    ]
 
 
 def test_no_systemd_at_all() -> None:

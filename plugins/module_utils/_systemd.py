@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -35,6 +36,8 @@ _STATE = (
     "ExecMainStartTimestampMonotonic",
     "InvocationID",
 )
+# Microseconds that may pass between a process' first line and systemd's note that it was started.
+_FORK = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +149,10 @@ class Systemd:
         """Return the last lines of a unit's journal, of one start of it if ``invocation`` is given."""
         argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
         argv += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
-        # What a unit wrote just before it died may still be on its way into the journal.
-        self._runner.run(["journalctl", "--sync"], timeout=10)
         result = self._runner.run(argv, timeout=20)
-        return result.stdout.splitlines() if result.ok else []
+        found = result.stdout.splitlines() if result.ok else []
+        lost = [] if invocation else self._unattributed(unit, lines)
+        return [*found, *(line for line in lost if line not in found)]
 
     def pids(self, unit: str) -> list[int]:
         """Return the processes of a unit, through its control group."""
@@ -162,6 +165,36 @@ class Systemd:
         if main := _number(values["MainPID"]):
             found.add(main)
         return sorted(found)
+
+    def _unattributed(self, unit: str, lines: int) -> list[str]:
+        """Return what a dead main process said that the journal does not give to its unit.
+
+        journald looks a line's unit up by the process that wrote it; on a busy host a process that
+        dies at once is gone by then, and its last words are nobody's, or systemd's own.
+        """
+        values = self.show(unit, ("MainPID", "ExecMainPID", "ExecMainStartTimestampMonotonic"))
+        pid = _number(values["ExecMainPID"])
+        if not pid or _number(values["MainPID"]):
+            return []
+        # A number that another process had before is not this one.
+        start = _number(values["ExecMainStartTimestampMonotonic"]) - _FORK
+        result = self._runner.run(
+            [
+                *("journalctl", "--no-pager", "--quiet", "--output=json", "--boot"),
+                *(f"--lines={lines}", "--output-fields=MESSAGE,_SYSTEMD_UNIT"),
+                *("_TRANSPORT=stdout", f"_PID={pid}"),
+            ],
+            timeout=20,
+        )
+        entries = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
+        return [
+            entry["MESSAGE"]
+            for entry in entries
+            if entry.get("_SYSTEMD_UNIT") != unit
+            and int(entry["__MONOTONIC_TIMESTAMP"]) >= start
+            # Bytes that are no text come as a list.
+            and isinstance(entry.get("MESSAGE"), str)
+        ]
 
     # Acting
 

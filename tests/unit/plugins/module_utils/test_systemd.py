@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,18 +73,29 @@ def test_a_failure_carries_the_journal() -> None:
         Systemd(runner).restart("demo.service")
     assert caught.value.evidence["journal"] == ["one", "two"]
     assert ["systemctl", "--no-ask-password", "reset-failed", "--", "demo.service"] in runner.argv
-    # A unit's last words may still be on their way into the journal when it is dead.
-    assert runner.argv[-2:] == [
-        ["journalctl", "--sync"],
+
+
+def test_a_dead_process_last_words_that_the_journal_gives_to_nobody() -> None:
+    def entry(message: object, moment: int, **fields: str) -> str:
+        return json.dumps({"MESSAGE": message, "__MONOTONIC_TIMESTAMP": str(moment), **fields})
+
+    nobodys = "\n".join(
         [
-            "journalctl",
-            "--no-pager",
-            "--quiet",
-            "--output=cat",
-            "--lines=15",
-            "--unit=demo.service",
-        ],
-    ]
+            entry("of a process that had the number before", 1_000_000),
+            entry("cannot bind", 100_200_000),
+            entry([255, 0], 100_300_000),
+            entry("port taken", 100_350_000, _SYSTEMD_UNIT="init.scope"),
+            entry("known already", 100_400_000, _SYSTEMD_UNIT="demo.service"),
+        ]
+    )
+    dead = "MainPID=0\nExecMainPID=77\nExecMainStartTimestampMonotonic=100000000\n"
+    answers = {"show": (0, dead), "_PID=77": (0, nobodys), "--unit": (0, "Started\n")}
+    runner = Recorded(answers)
+    assert Systemd(runner).journal("demo.service") == ["Started", "cannot bind", "port taken"]
+    runner.answers["show"] = (0, dead.replace("MainPID=0", "MainPID=77", 1))
+    assert Systemd(runner).journal("demo.service") == ["Started"]
+    runner.answers |= {"show": (0, dead), "_PID=77": (1, "no journal")}
+    assert Systemd(runner).journal("demo.service") == ["Started"]
 
 
 def test_no_systemd_at_all() -> None:

@@ -172,7 +172,8 @@ class Systemd:
         journald looks a line's unit up by the process that wrote it; on a busy host a process that
         dies at once is gone by then, and its last words are nobody's, or systemd's own.
         """
-        values = self.show(unit, ("MainPID", "ExecMainPID", "ExecMainStartTimestampMonotonic"))
+        wanted = ("Id", "MainPID", "ExecMainPID", "ExecMainStartTimestampMonotonic")
+        values = self.show(unit, wanted)
         pid = _number(values["ExecMainPID"])
         if not pid or _number(values["MainPID"]):
             return []
@@ -190,7 +191,8 @@ class Systemd:
         return [
             entry["MESSAGE"]
             for entry in entries
-            if entry.get("_SYSTEMD_UNIT") != unit
+            # The journal has a unit's full name, whichever of its names was asked for.
+            if entry.get("_SYSTEMD_UNIT") != values["Id"]
             and int(entry["__MONOTONIC_TIMESTAMP"]) >= start
             # Bytes that are no text come as a list.
             and isinstance(entry.get("MESSAGE"), str)

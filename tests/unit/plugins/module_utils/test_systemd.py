@@ -88,10 +88,11 @@ def test_a_dead_process_last_words_that_the_journal_gives_to_nobody() -> None:
             entry("known already", 100_400_000, _SYSTEMD_UNIT="demo.service"),
         ]
     )
-    dead = "MainPID=0\nExecMainPID=77\nExecMainStartTimestampMonotonic=100000000\n"
+    dead = "Id=demo.service\nMainPID=0\nExecMainPID=77\nExecMainStartTimestampMonotonic=100000000\n"
     answers = {"show": (0, dead), "_PID=77": (0, nobodys), "--unit": (0, "Started\n")}
     runner = Recorded(answers)
     assert Systemd(runner).journal("demo.service") == ["Started", "cannot bind", "port taken"]
+    assert Systemd(runner).journal("demo") == ["Started", "cannot bind", "port taken"]
     runner.answers["show"] = (0, dead.replace("MainPID=0", "MainPID=77", 1))
     assert Systemd(runner).journal("demo.service") == ["Started"]
     runner.answers |= {"show": (0, dead), "_PID=77": (1, "no journal")}

@@ -145,13 +145,12 @@ class Systemd:
             age=_age(values["ExecMainStartTimestampMonotonic"]),
         )
 
-    def journal(self, unit: str, *, lines: int = 15, invocation: str = "") -> list[str]:
-        """Return the last lines of a unit's journal, of one start of it if ``invocation`` is given."""
+    def journal(self, unit: str, *, lines: int = 15) -> list[str]:
+        """Return the last lines of a unit's journal, then those of its dead main process that it lacks."""
         argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
-        argv += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit}"]
-        result = self._runner.run(argv, timeout=20)
+        result = self._runner.run([*argv, f"--unit={unit}"], timeout=20)
         found = result.stdout.splitlines() if result.ok else []
-        lost = [] if invocation else self._unattributed(unit, lines)
+        lost = self._unattributed(unit, lines)
         return [*found, *(line for line in lost if line not in found)]
 
     def pids(self, unit: str) -> list[int]:

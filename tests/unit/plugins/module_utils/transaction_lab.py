@@ -83,7 +83,7 @@ class FakeSystemd:
         if self.host.memory().get("active") != "failed":
             self.host.remember(active="inactive")
 
-    def journal(self, unit: str, *, lines: int = 15, invocation: str = "") -> list[str]:
+    def journal(self, unit: str, *, lines: int = 15) -> list[str]:
         return ["the daemon's last words"]
 
     def _call(self, name: str) -> None:

@@ -190,15 +190,15 @@ def ensure_image(release: Release, say: Say) -> str:
     builder = f"koprogo-lab-build-{release.name}-{os.getpid()}"
     try:
         output(["docker", "create", "--name", builder, base, "sleep", "3600"])
-        output(["docker", "cp", _SETUP.parent, f"{builder}:/root/lab"])
+        output(["docker", "cp", _SETUP.parent, f"{builder}:/opt/lab"])
         output(["docker", "start", builder])
-        output(["docker", "exec", builder, "mkdir", "/root/lab/ca"])
+        output(["docker", "exec", builder, "mkdir", "/opt/lab/ca"])
         for number, authority in enumerate(extra_authorities()):
-            target = f"{builder}:/root/lab/ca/lab-{number}-{authority.stem}.crt"
+            target = f"{builder}:/opt/lab/ca/lab-{number}-{authority.stem}.crt"
             output(["docker", "cp", "--follow-link", authority, target])
         lists = [" ".join(_PACKAGES), " ".join(_CACHED)]
-        run(["docker", "exec", builder, "/root/lab/setup.sh", *lists], log, timeout=900)
-        output(["docker", "exec", builder, "rm", "-rf", "/root/lab"])
+        run(["docker", "exec", builder, "/opt/lab/setup.sh", *lists], log, timeout=900)
+        output(["docker", "exec", builder, "rm", "-rf", "/opt/lab"])
         options = ["--change", 'CMD ["/sbin/init"]', "--change", "ENV container=docker"]
         options += ["--change", f"LABEL {LABEL}={wanted}"]
         output(["docker", "commit", *options, builder, tagged], timeout=300)

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from lab.venv import tool_environment
 
 __all__ = ["LANES", "Outcome", "Part", "run_parts", "table"]
 
-# A scenario keeps a core busy; more than two would make two cores late for the deadlines that the
-# tests measure. What mostly waits has a lane beside them.
+# A scenario keeps a core busy for most of the time. What mostly waits has a lane beside them, which
+# the rest take over in the end; a fourth would make two cores late for the deadlines of the tests.
 LANES = min(2, os.cpu_count() or 1)
 _LOGS = STATE / "test"
 # What says how a part went: pytest's last line, and those of the linters.
@@ -80,7 +80,8 @@ def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None 
 def run_parts(
     parts: Sequence[Part], *, lanes: int = LANES, logs: Path = _LOGS, heartbeat: float = 60
 ) -> list[Outcome]:
-    """Run all parts, ``lanes`` at a time and one of those that wait; a failed one does not stop the rest.
+    """Run all parts, ``lanes`` at a time and one of those that wait, as long as there are any, or else
+    another of the rest; a failed one does not stop the others.
 
     A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
     failed one's is shown.
@@ -89,23 +90,37 @@ def run_parts(
     if len(parts) == 1:
         return [_perform(parts[0], board, None)]
     logs.mkdir(parents=True, exist_ok=True)
+    queue = list(parts)
+    running: set[str] = set()
     outcomes: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(max_workers=lanes) as workers, ThreadPoolExecutor(1) as waiters:
-        running: dict[Future[Outcome], Part] = {
-            (waiters if part.waits else workers).submit(
-                _perform, part, board, logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
-            ): part
-            for part in parts
-        }
-        while running:
-            done, _ = wait(running, timeout=heartbeat, return_when=FIRST_COMPLETED)
+
+    def take(*, waiters: bool) -> Part | None:
+        with board.lock:
+            first = (part for part in queue if part.waits == waiters)
+            # Whose waiting is over helps the others; none of them takes what waits.
+            part = next(first, queue[0] if queue and waiters else None)
+            if part:
+                queue.remove(part)
+                running.add(part.name)
+            return part
+
+    def lane(*, waiters: bool) -> None:
+        while part := take(waiters=waiters):
+            log = logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
+            outcomes[part.name] = _perform(part, board, log)
+            running.discard(part.name)
+            board.say("", f"{len(outcomes)} of {len(parts)} done")
+
+    kinds = [False] * lanes + [True] * any(part.waits for part in parts)
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        left = {pool.submit(lane, waiters=waiters) for waiters in kinds}
+        while left:
+            done, left = wait(left, timeout=heartbeat, return_when=FIRST_COMPLETED)
+            for one in done:
+                one.result()
             if not done:
-                names = [part.name for future, part in running.items() if future.running()]
+                names = [part.name for part in parts if part.name in running]
                 board.say("…", f"still at it: {', '.join(names)}")
-            for future in done:
-                part = running.pop(future)
-                outcomes[part.name] = future.result()
-                board.say("", f"{len(outcomes)} of {len(parts)} done")
     return [outcomes[part.name] for part in parts]
 
 

@@ -15,8 +15,8 @@ echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/lab
 
 # The machine's additional certificate authorities (a company's proxy, say).
 install -d /usr/local/share/ca-certificates
-if [ -d /root/lab/ca ]; then
-    find /root/lab/ca -name '*.crt' -exec cp {} /usr/local/share/ca-certificates/ \;
+if [ -d /opt/lab/ca ]; then
+    find /opt/lab/ca -name '*.crt' -exec cp {} /usr/local/share/ca-certificates/ \;
 fi
 
 apt-get update -q

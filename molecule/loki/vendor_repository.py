@@ -47,7 +47,7 @@ schema_config:
 
 
 def run(*argv: str, stdin: str = "") -> str:
-    environment = {**os.environ, "GNUPGHOME": "/root/vendor-key"}
+    environment = {**os.environ, "GNUPGHOME": "/var/tmp/vendor-key"}
     return subprocess.run(
         argv, check=True, input=stdin, capture_output=True, text=True, env=environment
     ).stdout
@@ -61,7 +61,7 @@ def put(root: Path, name: str, text: str, mode: int = 0o644) -> None:
 
 
 def package(program: Path, pool: Path, architecture: str) -> Path:
-    root = Path("/root/vendor-package")
+    root = Path("/var/tmp/vendor-package")
     control = f"Package: loki\nVersion: {VERSION}\nArchitecture: {architecture}\n"
     control += "Maintainer: lab\nDescription: lab\n"
     put(root, "DEBIAN/control", control)
@@ -95,7 +95,7 @@ def main() -> None:
         f"Date: {run('date', '-u', '-R').strip()}\nSHA256:\n"
         f" {hashlib.sha256(data).hexdigest()} {len(data)} {index.relative_to(dist)}\n"
     )
-    Path("/root/vendor-key").mkdir(mode=0o700)
+    Path("/var/tmp/vendor-key").mkdir(mode=0o700)
     run(
         "gpg",
         "--batch",

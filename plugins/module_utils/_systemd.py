@@ -34,7 +34,6 @@ _STATE = (
     "ControlGroup",
     "ExecMainStatus",
     "ExecMainStartTimestampMonotonic",
-    "InvocationID",
 )
 # Microseconds that may pass between a process' first line and systemd's note that it was started.
 _FORK = 10_000_000
@@ -56,7 +55,6 @@ class UnitState:
     need_daemon_reload: bool
     control_group: str
     exit_status: int
-    invocation: str
     age: float = 0.0
 
     @property
@@ -141,7 +139,6 @@ class Systemd:
             need_daemon_reload=values["NeedDaemonReload"] == "yes",
             control_group=values["ControlGroup"],
             exit_status=_number(values["ExecMainStatus"]),
-            invocation=values["InvocationID"],
             age=_age(values["ExecMainStartTimestampMonotonic"]),
         )
 

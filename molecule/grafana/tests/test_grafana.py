@@ -145,12 +145,12 @@ def test_a_password_that_grafana_would_refuse_changes_nothing(password: str, exp
 def test_a_rotation_that_fails_is_an_error_and_the_next_run_heals_it() -> None:
     box = BOXES[1]
     program = "/usr/share/grafana/bin/grafana"
-    box.sh(f"cp -p {program} /root/kept")
+    box.sh(f"cp -p {program} /var/tmp/kept")
     fault = 's/^def reset_password.*/&\\n    raise SystemExit("database is locked")/'
     box.sh(f"sed -i '{fault}' {program} && grep -q 'is locked' {program}")
     new = {"grafana_admin_password": "fourth-Secret-4"}
     outcome = run("--limit", box.name, **new)
-    box.sh(f"cp -p /root/kept {program}")
+    box.sh(f"cp -p /var/tmp/kept {program}")
     assert outcome.rc != 0
     assert (
         "Grafana refuses the new password of admin; the old one stays valid: database is locked"

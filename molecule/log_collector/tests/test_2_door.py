@@ -29,7 +29,7 @@ def knock(box: Box, address: str, **options: object) -> str:
 
 def test_with_a_certificate_only(app: Box, mon: Box) -> None:
     assert knock(app, mon.address, **PKI) == "404"
-    other = make_authority(app, "/root/other", "logs-app1")
+    other = make_authority(app, "/run/other", "logs-app1")
     for options in ({"ca": PKI["ca"], "cert": ""}, {"ca": PKI["ca"], **other}):
         outcome = knock(app, mon.address, **options)
         assert not outcome.isdigit(), outcome

@@ -65,6 +65,22 @@ def test_a_part_that_waits_has_a_lane_beside_the_others(tmp_path: Path) -> None:
     assert all(one.passed for one in run_parts(parts, lanes=1, logs=tmp_path / "logs"))
 
 
+def test_a_lane_whose_waiting_is_over_helps_the_others(tmp_path: Path) -> None:
+    """Two that work wait for each other's file, and one lane of its own they have."""
+    meet = "touch {0}; for n in $(seq 100); do test -e {1} && exit 0; sleep 0.1; done; exit 9"
+    parts = [
+        Part("left", ("sh", "-c", meet.format("left", "right")), cwd=tmp_path),
+        Part("right", ("sh", "-c", meet.format("right", "left")), cwd=tmp_path),
+        Part("waits", ("true",), cwd=tmp_path, waits=True),
+    ]
+    outcomes = run_parts(parts, lanes=1, logs=tmp_path / "logs")
+    assert [(one.name, one.passed) for one in outcomes] == [
+        ("left", True),
+        ("right", True),
+        ("waits", True),
+    ]
+
+
 def test_an_unknown_scenario_is_named() -> None:
     with pytest.raises(LabError, match="S: expected one of"):
         quality.test("no_such_scenario")

@@ -59,7 +59,6 @@ class FakeSystemd:
             need_daemon_reload=False,
             control_group="",
             exit_status=0,
-            invocation="",
         )
 
     def daemon_reload(self) -> None:

@@ -246,9 +246,13 @@ def _append(path: str, line: str) -> str:
     return ""
 
 
-def _journal_entry(unit: str, text: str) -> str:
-    """Send one entry about a unit in the journal's native protocol, as systemd does."""
-    entry = f"MESSAGE={text} (a test)\nPRIORITY=6\nSYSLOG_IDENTIFIER={MARK}\nUNIT={unit}\n"
+def _journal_entry(runner: Runner, unit: str, text: str) -> str:
+    """Send one entry about a unit's main process in the journal's native protocol."""
+    pid = Systemd(runner).show(unit, ("MainPID",))["MainPID"]
+    if pid in ("", "0"):
+        return f"{unit} has no main process"
+    # journald looks its unit up, and only where root asks for that.
+    entry = f"MESSAGE={text} (a test)\nPRIORITY=6\nSYSLOG_IDENTIFIER={MARK}\nOBJECT_PID={pid}\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
             journal.connect(_JOURNAL)
@@ -270,7 +274,7 @@ def _write(runner: Runner, kind: str, path: str, text: str) -> str:
             timeout=20,
         )
     elif kind == "unit":
-        return _journal_entry(path, text)
+        return _journal_entry(runner, path, text)
     elif kind in ("journal", "auth"):
         priority = "authpriv.notice" if kind == "auth" else "daemon.notice"
         result = runner.run(["logger", f"--tag={MARK}", f"--priority={priority}", "--", text])

@@ -93,6 +93,17 @@ def test_the_journal_of_both_hosts(find: Find, app: Box, mon: Box, marker: str) 
     assert find('{job="log_collector", host="logs-app1"} |= "Started"', expected=1)
 
 
+def test_nobody_writes_in_the_name_of_a_unit(find: Find, app: Box, mon: Box, marker: str) -> None:
+    """Root may speak about one of a unit's processes; a field that the sender made up counts for nothing."""
+    made_up = f"MESSAGE=made up {marker}\nUNIT=loki.service\nOBJECT_SYSTEMD_UNIT=loki.service\n"
+    about = f"MESSAGE=about {marker}\nOBJECT_PID=$(systemctl show -P MainPID loki)\n"
+    mon.sh(f"printf '{made_up}' | setpriv --reuid=nobody --clear-groups logger --journald")
+    mon.sh(f'printf "{about}" | logger --journald')
+    found = find(f'{{job=~".+"}} |= "{marker}"', expected=2)
+    assert sorted(found) == [f"about {marker}", f"made up {marker}"]
+    assert find(f'{{job="loki"}} |= "{marker}"', expected=1) == [f"about {marker}"]
+
+
 def test_three_labels_and_few_streams(host: Any) -> None:
     found = streams(host)
     assert {frozenset(stream) for stream in found} == {frozenset({"job", "host", "deployment"})}

@@ -229,11 +229,15 @@ def test_a_units_own_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
     address = str(tmp_path / "journal")
     monkeypatch.setattr(_stack_host, "_JOURNAL", address)
-    runner: Any = FakeRunner()
+    runner: Any = FakeRunner("MainPID=4711\n")
+    logs = [{"job": "node", "kind": "unit", "path": "node.service"}]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
         journal.bind(address)
-        logs = [{"job": "node", "kind": "unit", "path": "node.service"}]
         assert len(write_marks(runner, "h", logs, "t0ken")[1]) == 1
         entry = journal.recv(4096).decode()
-    assert "UNIT=node.service\n" in entry
+    assert "OBJECT_PID=4711\n" in entry
     assert "t0ken" in entry
+    dead: Any = FakeRunner("MainPID=0\n")
+    checks, marks = write_marks(dead, "h", logs, "t0ken")
+    assert marks == []
+    assert "node.service has no main process" in checks[0].evidence

@@ -20,8 +20,8 @@ from lab.venv import tool_environment
 
 __all__ = ["LANES", "Outcome", "Part", "run_parts", "table"]
 
-# A scenario keeps a core busy for most of the time. What mostly waits has a lane beside them, which
-# the rest take over in the end; a fourth would make two cores late for the deadlines of the tests.
+# A scenario keeps a core busy for most of the time. Those that mostly wait come first, with a lane more,
+# which the rest take over; a fourth would make two cores late for the deadlines of the tests.
 LANES = min(2, os.cpu_count() or 1)
 _LOGS = STATE / "test"
 # What says how a part went: pytest's last line, and those of the linters.
@@ -80,8 +80,8 @@ def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None 
 def run_parts(
     parts: Sequence[Part], *, lanes: int = LANES, logs: Path = _LOGS, heartbeat: float = 60
 ) -> list[Outcome]:
-    """Run all parts, ``lanes`` at a time and one of those that wait, as long as there are any, or else
-    another of the rest; a failed one does not stop the others.
+    """Run all parts, ``lanes`` at a time, or one more where some of them mostly wait; a failed one does
+    not stop the others.
 
     A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
     failed one's is shown.
@@ -111,7 +111,9 @@ def run_parts(
             running.discard(part.name)
             board.say("", f"{len(outcomes)} of {len(parts)} done")
 
-    kinds = [False] * lanes + [True] * any(part.waits for part in parts)
+    # One more than the cores where there is waiting to do; one at least keeps to what works.
+    waiting = min(lanes, sum(part.waits for part in parts))
+    kinds = [False] * (lanes + bool(waiting) - waiting) + [True] * waiting
     with ThreadPoolExecutor(len(kinds)) as pool:
         left = {pool.submit(lane, waiters=waiters) for waiters in kinds}
         while left:

@@ -24,7 +24,7 @@ _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
 _LONG = ("detection", "component", "default", "doors", "alertmanager", "archives")
 # For each alert's time until it fires, and until it is resolved; for faults and deadlines.
-_WAITING = ("alerts", "remediation")
+_WAITING = ("alerts", "alerts13", "remediation")
 
 
 def scenarios(root: Path = ROOT) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tests.integration.boxes import Box, docker
 
 __all__ = [
     "BOX",
+    "DATABASE",
     "FAULTS",
     "LIMITED",
     "log_in_wrongly",
@@ -16,7 +18,8 @@ __all__ = [
     "show_own_processors",
 ]
 
-BOX = Box("alerts-box1")
+#: The server of scenario alerts, or of alerts13.
+BOX = Box(f"{os.environ.get('MOLECULE_SCENARIO_NAME', 'alerts')}-box1")
 #: The disk that can fill up.
 LIMITED = "/srv/limited"
 
@@ -26,6 +29,8 @@ _CONNECT = (
 )
 _EXPORTER = "$(systemctl show --value --property MainPID prometheus-node-exporter)"
 _API = "$(systemctl show --value --property MainPID koprogo-api)"
+#: The unit of its one cluster, for a shell there.
+DATABASE = "postgresql@$(ls /etc/postgresql)-main"
 _PROGRAM = Path(__file__).with_name("astray.py")
 _PROCESSORS = Path(__file__).with_name("processors.py")
 # Writers wait for it, readers don't.
@@ -71,9 +76,9 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemd-run -q --unit hoarder python3 /opt/astray.py hoard /run/astray-hoarder 650",
         "systemctl stop hoarder",
     ),
-    # A little niced: the host's other work goes on.
+    # It wants everything and gets what is left: the host's other work goes on.
     "processor": (
-        "touch /run/astray-spinner; systemd-run -q --unit spinner --nice 3 "
+        "touch /run/astray-spinner; systemd-run -q --unit spinner -p CPUSchedulingPolicy=idle "
         "python3 /opt/astray.py spin /run/astray-spinner",
         "systemctl stop spinner",
     ),
@@ -88,8 +93,8 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemctl start prometheus-postgres-exporter",
     ),
     "PostgreSQL stopped": (
-        "systemctl stop postgresql@15-main",
-        "systemctl start postgresql@15-main",
+        f"systemctl stop {DATABASE}",
+        f"systemctl start {DATABASE}",
     ),
 }
 

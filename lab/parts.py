@@ -91,7 +91,6 @@ def run_parts(
         return [_perform(parts[0], board, None)]
     logs.mkdir(parents=True, exist_ok=True)
     queue = list(parts)
-    running: set[str] = set()
     outcomes: dict[str, Outcome] = {}
 
     def take(*, waiters: bool) -> Part | None:
@@ -101,14 +100,12 @@ def run_parts(
             part = next(first, queue[0] if queue and waiters else None)
             if part:
                 queue.remove(part)
-                running.add(part.name)
             return part
 
     def lane(*, waiters: bool) -> None:
         while part := take(waiters=waiters):
             log = logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
             outcomes[part.name] = _perform(part, board, log)
-            running.discard(part.name)
             board.say("", f"{len(outcomes)} of {len(parts)} done")
 
     # One more than the cores where there is waiting to do; one at least keeps to what works.
@@ -121,7 +118,8 @@ def run_parts(
             for one in done:
                 one.result()
             if not done:
-                names = [part.name for part in parts if part.name in running]
+                taken = [part.name for part in parts if part not in queue]
+                names = [name for name in taken if name not in outcomes]
                 board.say("…", f"still at it: {', '.join(names)}")
     return [outcomes[part.name] for part in parts]
 

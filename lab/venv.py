@@ -16,12 +16,12 @@ from lab.paths import ROOT, STATE, VENV, digest
 from lab.shell import Argv, LabError, install_packages, run
 from lab.steps import Say
 
-__all__ = ["candidates", "ensure_venv", "find_python", "tool", "tool_environment"]
+__all__ = ["DEBIANS", "candidates", "ensure_venv", "find_python", "tool", "tool_environment"]
 
 _STAMP = VENV / ".requirements"
 # What the pinned ansible-core runs on; a newer Python comes with a newer core.
 _OLDEST, _NEWEST = (3, 11), (3, 13)
-_DEBIANS = "/usr/bin/python3"
+DEBIANS = "/usr/bin/python3"
 _PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); import venv, ensurepip"
 
 
@@ -31,7 +31,7 @@ def candidates() -> list[str]:
     Debian compiles with a profile: whatever Ansible does takes a tenth less with it than with an
     interpreter that pyenv has made.
     """
-    names = [_DEBIANS, sys.executable, "python3", "python3.13", "python3.12", "python3.11"]
+    names = [DEBIANS, sys.executable, "python3", "python3.13", "python3.12", "python3.11"]
     return list(dict.fromkeys(path for path in map(shutil.which, names) if path))
 
 

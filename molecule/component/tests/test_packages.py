@@ -141,6 +141,7 @@ def test_check_mode_on_a_fresh_host() -> None:
 @pytest.fixture
 def no_mirror() -> Iterator[None]:
     """Every source is a server that refuses the connection."""
+    # Debian 12 and 13 keep theirs in one place each: moving from the other one says that nothing is there.
     hide = (
         f"mkdir -p /opt/hidden; mv {SOURCES}/* /etc/apt/sources.list /opt/hidden/ 2>/dev/null || true;"
         f"echo 'deb http://127.0.0.1:1/debian stable main' > {SOURCES}/dead.list"

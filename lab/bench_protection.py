@@ -18,7 +18,6 @@ from typing import Any
 
 from lab.bench_page import put, table
 from lab.demo import preparation
-from lab.images import image_variables
 from lab.paths import ROOT
 from lab.sample_api.koprogo_api.logline import request_line
 from lab.shell import output, stream
@@ -119,7 +118,7 @@ def measure(host: str) -> dict[str, Any]:
 
 def _molecule(command: str) -> int:
     argv = ("molecule", command, "--scenario-name", "detection")
-    return stream(argv, cwd=ROOT, env=tool_environment() | image_variables())
+    return stream(argv, cwd=ROOT, env=tool_environment())
 
 
 def bench_protection() -> int:

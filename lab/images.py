@@ -31,7 +31,6 @@ __all__ = [
     "ensure_image",
     "extra_authorities",
     "image_of",
-    "image_variables",
     "reachable",
 ]
 
@@ -99,11 +98,6 @@ RELEASES = (Release("debian12", 12, "bookworm"), Release("debian13", 13, "trixie
 def image_of(name: str) -> str:
     """Return the image of a release, by the release's name."""
     return next(release.image for release in RELEASES if release.name == name) + ":latest"
-
-
-def image_variables() -> dict[str, str]:
-    """Return the environment in which the scenarios' molecule.yml find their images."""
-    return {f"KOPROGO_IMAGE_{one.name.upper()}": image_of(one.name) for one in RELEASES}
 
 
 def extra_authorities(folders: Iterable[Path] = _AUTHORITIES) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.demo import preparation
-from lab.images import RELEASES, image_variables
+from lab.images import RELEASES
 from lab.parts import Outcome, Part, run_parts, table
 from lab.paths import ROOT
 from lab.shell import LabError, stream
@@ -104,7 +104,6 @@ def test(only: str = "") -> int:
     env = (
         {"COLUMNS": "140"} if only and sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
     )
-    env |= image_variables()
     parts = [
         Part(
             f"scenario {name}",

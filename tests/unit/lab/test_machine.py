@@ -108,6 +108,13 @@ def test_the_inventory_and_the_lab_agree(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told == {host.name: f"{{{{ demo_network }}}}.{host.number}" for host in hosts.HOSTS}
 
 
+def test_molecule_and_the_lab_name_the_same_images() -> None:
+    named = yaml.safe_load((_ROOT / ".env.yml").read_text())
+    assert named == {
+        f"KOPROGO_IMAGE_{one.name.upper()}": images.image_of(one.name) for one in images.RELEASES
+    }
+
+
 def test_known_hosts() -> None:
     keys = [("10.0.0.1", "ssh-ed25519 AAAA root@mon1\n")]
     assert hosts.known_hosts(keys) == "10.0.0.1 ssh-ed25519 AAAA\n"

@@ -36,8 +36,8 @@ def _from_image(package: str, folder: Path) -> None:
     output([*argv, "sh", "-c", unpack])
     # Not with Python's own tarfile: its filters are younger than Debian 12's Python 3.11.2.
     (folder / "content").mkdir()
-    extract = ["tar", "--extract", "--no-same-owner", "--file", folder / "content.tar"]
-    output([*extract, "--directory", folder / "content"])
+    extract = ["tar", "--extract", "--no-same-owner", "--file", str(folder / "content.tar")]
+    output([*extract, "--directory", str(folder / "content")])
 
 
 def _from_archive(package: str, folder: Path) -> None:

@@ -38,13 +38,16 @@ def _newest(files: Files) -> set[int]:
     for folder, path, name, info in files.matches():
         group = path if policy.keep_by == "directory" else ""
         this = (info.st_mtime_ns, info.st_ino)
+        if this > verified.get(group, (-(1 << 80), 0)) and _is_verified(policy, folder, name):
+            verified[group] = this
         heap = groups.setdefault(group, [])
+        # A backup that a full disk left empty restores nothing: it must not take a good one's place.
+        if info.st_size == 0:
+            continue
         if len(heap) < policy.keep_newest:
             heapq.heappush(heap, this)
         elif heap:
             heapq.heappushpop(heap, this)
-        if this > verified.get(group, (-(1 << 80), 0)) and _is_verified(policy, folder, name):
-            verified[group] = this
     kept = {inode for heap in groups.values() for _changed, inode in heap}
     return kept | {inode for _changed, inode in verified.values()}
 

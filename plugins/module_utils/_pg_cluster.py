@@ -25,7 +25,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import Psql
-from ansible_collections.koprogo.observability.plugins.module_utils._run import TIMED_OUT, Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._run import (
+    NOT_FOUND,
+    TIMED_OUT,
+    Runner,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
 __all__ = [
@@ -38,17 +42,20 @@ __all__ = [
 ]
 
 _TAIL = 1024 * 1024
+# In a server's words before a session has chosen its language: what they say is also asked of pg_isready.
 _STARTING = re.compile(
     r"starting up|not yet accepting connections|in recovery mode|shutting down", re.IGNORECASE
 )
 _FULL = re.compile(r"too many clients|remaining connection slots", re.IGNORECASE)
-# What only a damaged data directory says. A message stands behind its severity, and a client can write
-# neither before it; what a client sends appears behind STATEMENT or in quotes.
+# Exit statuses of pg_isready, by the server's SQLSTATE and not by its words.
+_ACCEPTS, _REJECTS = 0, 1
+# What a damaged data directory says, behind a severity: what a client sends appears behind STATEMENT or in
+# quotes. A function may raise the same words, and then a person decides: it errs towards not starting.
 _SIGNS = re.compile(
     r"(?:PANIC|FATAL|ERROR|WARNING|LOG):  +(?:"
     r"invalid page in block|could not read block|page verification failed|unexpected zero page"
     r"|invalid (?:primary |secondary )?checkpoint record|could not locate a valid checkpoint record"
-    r"|missing chunk number|compressed (?:lz4|pglz)? ?data is corrupt|invalid memory alloc request size"
+    r"|missing chunk number|compressed (?:lz4|pglz)? ?data is corrupt"
     r"|incorrect (?:resource manager data )?checksum|database files are incompatible"
     r"|could not open file \"(?:base|global|pg_xact|pg_multixact|pg_control)"
     r"|bogus data in file|control file contains invalid|xlog flush request .* is not satisfied)"
@@ -150,10 +157,14 @@ def last_words(lines: Iterable[str], *, since: datetime) -> str:
 
 
 def _time_of(line: str) -> datetime | None:
+    """When a line was written: in UTC or this host's own zone, None where the zone is another."""
     match = _AT.match(line)
-    if match is None or match[2] not in ("UTC", "GMT"):
+    if match is None:
         return None
-    return datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(match[1])
+    if match[2] in ("UTC", "GMT"):
+        return moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if match[2] in time.tzname else None
 
 
 @dataclass(kw_only=True)
@@ -168,6 +179,7 @@ class PostgresqlRecovery:
     settle: float = 2.0
     min_free_bytes: int = 64 * 1024 * 1024
     signs_within: float = 24.0
+    probes: int = 3
     systemd: Systemd = field(init=False)
     psql: Psql = field(init=False)
     sleep: Callable[[float], None] = time.sleep
@@ -186,23 +198,39 @@ class PostgresqlRecovery:
         )
 
     def ask(self) -> tuple[str, str]:
-        """Return ready, starting, full, hung or down, and what the server said."""
+        """Return ready, starting, full, closed, hung or down, and what the server said.
+
+        C(closed) is a server that takes connections and lets us ask nothing: it serves others. InputError
+        where PostgreSQL's own programs are missing, since nothing can be said about the server then.
+        """
         result = self.psql.run("SELECT 1;")
         said = result.output.strip()
         if result.ok and result.stdout.strip() == "1":
             return "ready", ""
-        if _STARTING.search(said):
-            return "starting", said
-        if _FULL.search(said):
-            return "full", said
         # A server that takes the connection and then is silent: psql gives up after its own limits.
         if result.rc == TIMED_OUT or "timeout expired" in said or "statement timeout" in said:
             return "hung", said
+        argv = ["pg_isready", "--quiet", f"--host={self.socket}", f"--port={self.cluster.port}"]
+        answer = self.runner.run([*argv, "--timeout=5"], user=self.superuser, timeout=15)
+        if NOT_FOUND in (result.rc, answer.rc):
+            raise InputError(
+                "Expected psql and pg_isready on this host, to ask the server before anything is done "
+                f"to it, found: {said}. Install Debian's postgresql-client."
+            )
+        if answer.rc == _REJECTS or _STARTING.search(said):
+            return "starting", said
+        if answer.rc == _ACCEPTS:
+            return ("full" if _FULL.search(said) else "closed"), said
         return "down", said
 
     def look(self) -> dict[str, Any]:
-        """Collect the evidence; a server on its way up gets its time."""
+        """Collect the evidence; a server on its way up gets its time, and one silence is no hang."""
         condition, said = self.ask()
+        for _again in range(self.probes - 1):
+            if condition != "hung":
+                break
+            self.sleep(1.0)
+            condition, said = self.ask()
         started = self.clock()
         while condition == "starting" and self.clock() - started < self.wait:
             self.sleep(1.0)
@@ -272,6 +300,20 @@ class PostgresqlRecovery:
                 "connections",
                 f"cluster {name} runs, and even its reserved connections are taken: run the remediation "
                 "of DatabaseConnectionsHigh.",
+            ),
+            (
+                seen["condition"] == "closed",
+                "no_access",
+                f"cluster {name} takes connections, and serves whoever may come in; it gave {self.superuser} "
+                f"no answer on {self.socket}: {said}. Let that user in by 'peer' in pg_hba.conf.",
+            ),
+            (
+                seen["condition"] == "down"
+                and lock["ours"]
+                and lock["socket"] not in ("", self.socket),
+                "no_access",
+                f"the postmaster of {name} runs (pid {lock['pid']}) and listens in {lock['socket']}; it was "
+                f"asked in {self.socket}. Set the option socket.",
             ),
             (
                 lock["state"] == "held" and not lock["ours"],
@@ -350,19 +392,22 @@ class PostgresqlRecovery:
     def _lock_file(self) -> dict[str, Any]:
         """Read postmaster.pid: absent, held by a postmaster, or stale, and what that means."""
         text = _io.read_text(f"{self.cluster.data}/postmaster.pid")
-        first = (text or "").splitlines()[:1]
+        lines = (text or "").splitlines()
         if text is None:
-            return {"state": "absent", "pid": 0, "ours": False, "explanation": ""}
-        pid = int(first[0]) if first and first[0].strip().isdigit() else 0
+            return {"state": "absent", "pid": 0, "ours": False, "socket": "", "explanation": ""}
+        pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
+        # Its fifth line: the first folder of unix_socket_directories.
+        socket = lines[4].strip() if len(lines) > 4 else ""
         command = (_io.read_text(f"{self.proc}/{pid}/comm") or "").strip() if pid else ""
         if command in ("postgres", "postmaster"):
             ours = pid in self.systemd.pids(self.cluster.unit)
-            return {"state": "held", "pid": pid, "ours": ours, "explanation": ""}
+            return {"state": "held", "pid": pid, "ours": ours, "socket": socket, "explanation": ""}
         who = f"pid {pid} is {command} now" if command else f"no process has pid {pid}"
         return {
             "state": "stale",
             "pid": pid,
             "ours": False,
+            "socket": socket,
             "explanation": f"postmaster.pid was left by a server that was killed; {who}. "
             "The server removes it itself when it starts.",
         }

@@ -82,7 +82,9 @@ class Psql:
         self._env = {
             "PGAPPNAME": "koprogo-remediation",
             "PGCONNECT_TIMEOUT": "5",
-            "PGOPTIONS": f"-c statement_timeout={int(statement_timeout * 1000)} -c lock_timeout=2000",
+            # Its answers in English, whatever language its log has.
+            "PGOPTIONS": f"-c lc_messages=C -c statement_timeout={int(statement_timeout * 1000)} "
+            "-c lock_timeout=2000",
         }
         self._argv = psql_argv(socket=socket, port=port, database=database, superuser=superuser)
 

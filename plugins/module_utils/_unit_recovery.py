@@ -119,6 +119,7 @@ class UnitRecovery:
     grace: float = 15.0
     wait: float = 60.0
     settle: float = 2.0
+    probes: int = 3
     port: str = ""
     suspect: str = ""
     allow: Sequence[str] | None = None
@@ -145,6 +146,12 @@ class UnitRecovery:
             and not state.restarts
         ):
             self.sleep(0.5)
+            state, health = self.systemd.state(self.unit), self.ask()
+        # One silence may be a collection of garbage or a full second of a busy host.
+        for _again in range(self.probes - 1):
+            if judge(state, health) != "hung":
+                break
+            self.sleep(1.0)
             state, health = self.systemd.state(self.unit), self.ask()
         condition = judge(state, health)
         if condition == "healthy" and self.suspect:

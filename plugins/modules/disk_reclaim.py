@@ -91,7 +91,7 @@ options:
           - Days since the last modification. 7 for V(journal) and V(backups), 30 for V(logs) without it.
         type: float
       keep_newest:
-        description: How many of the newest backups stay, whatever their age.
+        description: How many of the newest backups stay, whatever their age. Empty files do not count.
         type: int
         default: 3
       keep_by:

@@ -74,8 +74,9 @@ EXAMPLES = r"""
 RETURN = r"""
 condition:
   description:
-    - What was found. C(ready), C(starting), C(full) if all connections are taken, C(hung) if it takes a
-      connection and says nothing, C(down).
+    - What was found. C(ready), C(starting), C(full) if all connections are taken, C(closed) if it takes
+      connections and does not let us ask, C(hung) if it takes a connection and says nothing, three times,
+      C(down).
   returned: always
   type: str
   sample: down

@@ -117,7 +117,7 @@ def test_3_what_a_remediation_cannot_cure_escalates_and_counts(
     pool: ThreadPoolExecutor, works: dict[str, Work], slack: Receivers
 ) -> None:
     # It begins to be watched now, for five minutes and through what comes meanwhile.
-    works["HighErrorRate"] = begin(pool, "HighErrorRate", remediation_verify_timeout=600)
+    works["HighErrorRate"] = begin(pool, "HighErrorRate")
     # What spins goes on to spin with less weight: the host's others gain, the alert stays.
     outcome = begin(pool, "HighCpu", remediation_verify_timeout=5).end()
     assert outcome.rc == 2, outcome.text
@@ -138,9 +138,10 @@ def test_4_each_remediation_ends_its_fault_and_its_alert(
     began = time.time()
     # First what takes the processors from the other remediations.
     works["HighCpu"] = begin(pool, "HighCpu", remediation_cpu_action="restart")
-    works["SlowApi"] = begin(pool, "SlowApi", remediation_verify_timeout=600)
+    works["SlowApi"] = begin(pool, "SlowApi")
     for alert in ("DatabaseConnectionsHigh", "MemoryExhaustion", "DiskFull"):
-        works[alert] = begin(pool, alert)
+        # Which disk is full is told by the alert itself.
+        works[alert] = begin(pool, alert, remediation_disk_path="")
     for alert in ("DatabaseConnectionsHigh", "MemoryExhaustion", "DiskFull"):
         works.pop(alert).resolve()
         watcher.wait_quiet(alert, time.time() + 5)

@@ -147,6 +147,7 @@ def _newest_stay(
     root: Path, rule: FilePolicy, before: dict[str, os.stat_result], gone: set[str]
 ) -> None:
     groups: dict[str, list[tuple[int, str]]] = {}
+    empty = {path for path, info in before.items() if info.st_size == 0}
     for path, info in before.items():
         inside = any(str(root / path).startswith(f"{one}/") for one in rule.roots)
         named = any(fnmatch.fnmatchcase(Path(path).name, p) for p in rule.patterns)
@@ -155,8 +156,10 @@ def _newest_stay(
             groups.setdefault(group, []).append((info.st_mtime_ns, path))
     for rows in groups.values():
         left = sorted((changed for changed, path in rows if path not in gone), reverse=True)
-        wanted = sorted((changed for changed, _path in rows), reverse=True)[: rule.keep_newest]
-        assert left[: len(wanted)] == wanted
+        full = [(changed, path) for changed, path in rows if path not in empty]
+        kept = sorted((changed for changed, path in full if path not in gone), reverse=True)
+        wanted = sorted((changed for changed, _path in full), reverse=True)[: rule.keep_newest]
+        assert kept[: len(wanted)] == wanted
         if rule.verified_suffix:
             verified = [c for c, path in rows if f"{path}{rule.verified_suffix}" in before]
             assert not verified or max(verified) in left

@@ -297,26 +297,72 @@ def postgresql(tmp_path: Path, host: Host, **options: Any) -> PostgresqlRecovery
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("answer", "isready", "expected"),
     [
-        ((0, "1\n"), "ready"),
-        ((2, "FATAL:  the database system is starting up"), "starting"),
-        ((2, "FATAL:  the database system is in recovery mode"), "starting"),
-        ((2, "FATAL:  sorry, too many clients already"), "full"),
-        ((2, "connection to server failed: timeout expired"), "hung"),
-        ((124, ""), "hung"),
-        ((2, "No such file or directory"), "down"),
+        ((0, "1\n"), 0, "ready"),
+        ((2, "FATAL:  the database system is starting up"), 1, "starting"),
+        ((2, "FATAL:  the database system is in recovery mode"), 1, "starting"),
+        ((2, "FATAL:  le système de bases de données se lance"), 1, "starting"),
+        ((2, "FATAL:  sorry, too many clients already"), 0, "full"),
+        ((2, "FATAL:  désolé, trop de clients sont déjà connectés"), 0, "closed"),
+        ((2, 'FATAL:  pg_hba.conf rejects connection for host "[local]"'), 0, "closed"),
+        ((2, "fe_sendauth: no password supplied"), 0, "closed"),
+        ((2, "connection to server failed: timeout expired"), 2, "hung"),
+        ((124, ""), 2, "hung"),
+        ((2, "No such file or directory"), 2, "down"),
     ],
 )
-def test_what_the_server_says(tmp_path: Path, answer: tuple[int, str], expected: str) -> None:
+def test_what_the_server_says(
+    tmp_path: Path, answer: tuple[int, str], isready: int, expected: str
+) -> None:
     host = Host()
-    host.answers["psql"] = answer
+    host.answers = {"psql": answer, "pg_isready": (isready, "")}
     assert postgresql(tmp_path, host).ask()[0] == expected
+
+
+def test_a_server_that_serves_others_is_never_restarted(tmp_path: Path) -> None:
+    host = Host()
+    host.answers = {"psql": (2, "FATAL:  pg_hba.conf rejects connection"), "pg_isready": (0, "")}
+    mine = postgresql(tmp_path, host)
+    code, reason = mine.refusal(mine.look())
+    assert code == "no_access"
+    assert "pg_hba.conf rejects connection" in reason
+    assert host.told == []
+
+
+def test_without_its_programs_nothing_is_said_about_a_server(tmp_path: Path) -> None:
+    host = Host()
+    host.answers = {"psql": (127, "psql: not found"), "pg_isready": (127, "pg_isready: not found")}
+    with pytest.raises(InputError, match="postgresql-client"):
+        postgresql(tmp_path, host).look()
+
+
+def test_one_silence_is_no_hang(tmp_path: Path) -> None:
+    class Slow(Host):
+        def run(self, argv: Sequence[str], **options: Any) -> Result:
+            self.answers["psql"] = (0, "1\n") if self.asked else (124, "")
+            self.asked += "psql" in " ".join(argv)
+            return super().run(argv, **options)
+
+        asked = 0
+
+    assert postgresql(tmp_path, Slow()).look()["condition"] == "ready"
+
+
+def test_a_postmaster_in_another_folder_is_not_down(tmp_path: Path) -> None:
+    host = Host()
+    host.answers = {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    mine = postgresql(tmp_path, host)
+    seen = mine.look()
+    lock = {"state": "held", "ours": True, "pid": 4711, "socket": "/run/elsewhere"}
+    code, reason = mine.refusal(seen | {"lock_file": lock})
+    assert code == "no_access"
+    assert "/run/elsewhere" in reason
 
 
 def test_damage_stops_it(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers["psql"] = (2, "No such file or directory")
+    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
     mine = postgresql(tmp_path, host)
     Path(mine.cluster.log).write_text("PANIC:  could not locate a valid checkpoint record\n")
     code, reason = mine.refusal(mine.look())
@@ -327,7 +373,7 @@ def test_damage_stops_it(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_remedied_first(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers["psql"] = (2, "No such file or directory")
+    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
     mine = postgresql(tmp_path, host, min_free_bytes=2**60)
     code, reason = mine.refusal(mine.look())
     assert code == "disk_full"
@@ -336,7 +382,7 @@ def test_a_full_disk_is_remedied_first(tmp_path: Path) -> None:
 
 def test_a_recovery_under_way_is_not_interrupted(tmp_path: Path) -> None:
     host = Host()
-    host.answers["psql"] = (2, "the database system is starting up")
+    host.answers |= {"psql": (2, "the database system is starting up"), "pg_isready": (1, "")}
     mine = postgresql(tmp_path, host)
     assert mine.refusal(mine.look())[0] == "recovering"
 
@@ -353,7 +399,7 @@ def test_the_lock_file_is_explained(
     tmp_path: Path, command: str, state: str, explained: str
 ) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers["psql"] = (2, "No such file or directory")
+    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
     mine = postgresql(tmp_path, host)
     Path(mine.cluster.data, "postmaster.pid").write_text("4711\n/data\n")
     if command:
@@ -367,7 +413,7 @@ def test_the_lock_file_is_explained(
 
 def test_ready_is_an_answer_and_not_an_active_unit(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers["psql"] = (2, "No such file or directory")
+    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
     outcome, gained = postgresql(tmp_path, host).restart()
     assert (outcome, host.active) == ("not_resolved", "active")
     assert "no answer to a query" in gained["problem"]

@@ -44,6 +44,25 @@ def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -
 
 
 @on_each_box
+def test_a_server_that_serves_others_is_left_alone(box: str) -> None:
+    host = host_of(box)
+    version, name, _port, _status, _owner, data = host.check_output("pg_lsclusters -h").split()[:6]
+    rules = f"/etc/postgresql/{version}/{name}/pg_hba.conf"
+    process = host.check_output(f"head -1 {data}/postmaster.pid")
+    host.check_output(f"cp -p {rules} {rules}.aside")
+    host.check_output(
+        f"sed -i '1i local all postgres reject' {rules} && systemctl reload 'postgresql@*'"
+    )
+    try:
+        outcome = remediate("database_down", box=box)
+    finally:
+        host.check_output(f"mv {rules}.aside {rules} && systemctl reload 'postgresql@*'")
+    assert outcome.rc != 0
+    assert "takes connections, and serves whoever may come in" in outcome.text
+    assert host.check_output(f"head -1 {data}/postmaster.pid") == process
+
+
+@on_each_box
 def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     host = host_of(box)
     log = host.check_output("pg_lsclusters -h").split()[6]

@@ -40,10 +40,10 @@ def _newest(files: Files) -> set[int]:
         this = (info.st_mtime_ns, info.st_ino)
         if this > verified.get(group, (-(1 << 80), 0)) and _is_verified(policy, folder, name):
             verified[group] = this
-        heap = groups.setdefault(group, [])
         # A backup that a full disk left empty restores nothing: it must not take a good one's place.
         if info.st_size == 0:
             continue
+        heap = groups.setdefault(group, [])
         if len(heap) < policy.keep_newest:
             heapq.heappush(heap, this)
         elif heap:

@@ -25,6 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import Psql
+from ansible_collections.koprogo.observability.plugins.module_utils._probe import confirmed
 from ansible_collections.koprogo.observability.plugins.module_utils._run import (
     NOT_FOUND,
     TIMED_OUT,
@@ -179,7 +180,6 @@ class PostgresqlRecovery:
     settle: float = 2.0
     min_free_bytes: int = 64 * 1024 * 1024
     signs_within: float = 24.0
-    probes: int = 3
     systemd: Systemd = field(init=False)
     psql: Psql = field(init=False)
     sleep: Callable[[float], None] = time.sleep
@@ -225,12 +225,9 @@ class PostgresqlRecovery:
 
     def look(self) -> dict[str, Any]:
         """Collect the evidence; a server on its way up gets its time, and one silence is no hang."""
-        condition, said = self.ask()
-        for _again in range(self.probes - 1):
-            if condition != "hung":
-                break
-            self.sleep(1.0)
-            condition, said = self.ask()
+        condition, said = confirmed(
+            self.ask(), self.ask, lambda found: found[0] == "hung", self.sleep
+        )
         started = self.clock()
         while condition == "starting" and self.clock() - started < self.wait:
             self.sleep(1.0)
@@ -393,20 +390,20 @@ class PostgresqlRecovery:
         """Read postmaster.pid: absent, held by a postmaster, or stale, and what that means."""
         text = _io.read_text(f"{self.cluster.data}/postmaster.pid")
         lines = (text or "").splitlines()
+        found = {"state": "absent", "pid": 0, "ours": False, "socket": "", "explanation": ""}
         if text is None:
-            return {"state": "absent", "pid": 0, "ours": False, "socket": "", "explanation": ""}
+            return found
         pid = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
         # Its fifth line: the first folder of unix_socket_directories.
         socket = lines[4].strip() if len(lines) > 4 else ""
         command = (_io.read_text(f"{self.proc}/{pid}/comm") or "").strip() if pid else ""
         if command in ("postgres", "postmaster"):
             ours = pid in self.systemd.pids(self.cluster.unit)
-            return {"state": "held", "pid": pid, "ours": ours, "socket": socket, "explanation": ""}
+            return found | {"state": "held", "pid": pid, "ours": ours, "socket": socket}
         who = f"pid {pid} is {command} now" if command else f"no process has pid {pid}"
-        return {
+        return found | {
             "state": "stale",
             "pid": pid,
-            "ours": False,
             "socket": socket,
             "explanation": f"postmaster.pid was left by a server that was killed; {who}. "
             "The server removes it itself when it starts.",

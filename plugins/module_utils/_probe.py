@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
@@ -22,7 +22,20 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
 
-__all__ = ["PROBE_OPTIONS", "Answer", "Probe", "ask", "await_probes", "fetch", "metric_values"]
+__all__ = [
+    "PROBE_OPTIONS",
+    "Answer",
+    "Probe",
+    "ask",
+    "await_probes",
+    "confirmed",
+    "fetch",
+    "metric_values",
+]
+
+_T = TypeVar("_T")
+# One silence may be a collection of garbage, or a full second of a busy host.
+_LOOKS = 3
 
 PROBE_OPTIONS: dict[str, dict[str, Any]] = {
     "url": {"type": "str", "required": True},
@@ -183,6 +196,21 @@ def ask(probe: Probe, *, timeout: float = 5.0, acted_at: float | None = None) ->
     if probe.metric is not None:
         return _judge_metric(probe, answer.body, acted_at)
     return ""
+
+
+def confirmed(
+    found: _T,
+    again: Callable[[], _T],
+    doubtful: Callable[[_T], bool],
+    sleep: Callable[[float], None],
+) -> _T:
+    """Return what was found, looking C(again) each second, three times in all, while it is C(doubtful)."""
+    for _look in range(_LOOKS - 1):
+        if not doubtful(found):
+            break
+        sleep(1.0)
+        found = again()
+    return found
 
 
 def await_probes(

@@ -20,7 +20,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._io import lookup, read_text
-from ansible_collections.koprogo.observability.plugins.module_utils._probe import fetch
+from ansible_collections.koprogo.observability.plugins.module_utils._probe import confirmed, fetch
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
     Socket,
@@ -119,7 +119,6 @@ class UnitRecovery:
     grace: float = 15.0
     wait: float = 60.0
     settle: float = 2.0
-    probes: int = 3
     port: str = ""
     suspect: str = ""
     allow: Sequence[str] | None = None
@@ -147,12 +146,12 @@ class UnitRecovery:
         ):
             self.sleep(0.5)
             state, health = self.systemd.state(self.unit), self.ask()
-        # One silence may be a collection of garbage or a full second of a busy host.
-        for _again in range(self.probes - 1):
-            if judge(state, health) != "hung":
-                break
-            self.sleep(1.0)
-            state, health = self.systemd.state(self.unit), self.ask()
+        state, health = confirmed(
+            (state, health),
+            lambda: (self.systemd.state(self.unit), self.ask()),
+            lambda found: judge(*found) == "hung",
+            self.sleep,
+        )
         condition = judge(state, health)
         if condition == "healthy" and self.suspect:
             condition = "suspect"

@@ -110,7 +110,12 @@ lock_file:
   description: What C(postmaster.pid) says. C(absent), C(held), or C(stale) with an explanation.
   returned: always
   type: dict
-  sample: {state: stale, pid: 4711, ours: false, explanation: "no process has pid 4711"}
+  sample:
+    state: stale
+    pid: 4711
+    ours: false
+    socket: /var/run/postgresql
+    explanation: no process has pid 4711
 corruption_signs:
   description: Lines of the log that tell of damaged data.
   returned: always

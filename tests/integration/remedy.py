@@ -28,6 +28,7 @@ __all__ = [
     "ledger",
     "on_each_box",
     "psql",
+    "records",
     "remediate",
     "run_script",
     "session",
@@ -113,6 +114,13 @@ def run_script(box: str, program: ModuleType, *words: str) -> str:
     """The output of a module of this folder that is written to run on a host."""
     text = Path(str(program.__file__)).read_text(encoding="utf-8")
     return docker("exec", "-i", box, "python3", "-", *words, stdin=text)
+
+
+def records(box: str, name: str) -> list[dict[str, Any]]:
+    """The box's records whose names begin with an alert, or an alert and a host; oldest first."""
+    host = host_of(box)
+    paths = host.run(f"ls -d {RECORDS}/{name}-*/record.json").stdout.split()
+    return [json.loads(host.file(path).content_string) for path in paths]
 
 
 def ledger(box: str, *, root: str = "") -> list[dict[str, Any]]:

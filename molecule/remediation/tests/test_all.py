@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
 from tests.integration.remedy import (
     BOXES,
-    RECORDS,
     host_of,
     ledger,
+    records,
     remediate,
     session,
     task,
@@ -38,7 +37,7 @@ def test_a_check_run_tells_and_changes_nothing(alert: str) -> None:
     assert re.search(r"remedy-box13: (predicted|refused)\. ", outcome.text), outcome.text
     assert ledger(BOXES[1]) == []
     name = "".join(word.capitalize() for word in alert.split("_"))
-    assert host_of(BOXES[1]).check_output(f"ls {RECORDS} 2>/dev/null | grep ^{name}- || true") == ""
+    assert records(BOXES[1], name) == []
 
 
 def test_an_incident_keeps_evidence_prediction_and_result() -> None:
@@ -47,8 +46,7 @@ def test_an_incident_keeps_evidence_prediction_and_result() -> None:
     host.check_output("systemctl stop koprogo-api")
     outcome = remediate("api_down", box=box, remediation_run_by="ada")
     assert outcome.rc == 0, outcome.text
-    folder = host.check_output(f"ls -dt {RECORDS}/ApiDown-{box}-* | head -1")
-    record = json.loads(host.file(f"{folder}/record.json").content_string)
+    record = records(box, f"ApiDown-{box}")[-1]
     assert record["outcome"] == "resolved"
     assert record["who"] == "ada"
     assert "prediction" in record["evidence"]
@@ -71,8 +69,7 @@ def test_a_record_has_what_was_done_on_the_databases_host() -> None:
             __remediation_database_host=database,
         )
     assert outcome.rc == 0, outcome.text
-    folder = host_of(api).check_output(f"ls -dt {RECORDS}/SlowApi-{api}-* | head -1")
-    record = json.loads(host_of(api).file(f"{folder}/record.json").content_string)
+    record = records(api, f"SlowApi-{api}")[-1]
     assert ledger(api) == []
     assert [row["uid"] for row in record["actions"]] == [row["uid"] for row in ledger(database)]
     assert [row["phase"] for row in record["actions"]] == ["begin", "end", "verdict"]

@@ -25,6 +25,16 @@ from tests.integration.remedy import (
 testinfra_hosts = ["ansible://database"]
 
 
+@contextlib.contextmanager
+def put_back(host: Any, path: str, *, then: str = "true") -> Iterator[None]:
+    """A file that may be changed meanwhile; it is as before, and the command run, afterwards."""
+    host.check_output(f"cp -p {path} {path}.aside")
+    try:
+        yield
+    finally:
+        host.check_output(f"mv {path}.aside {path} && {then}")
+
+
 @on_each_box
 def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -> None:
     host = host_of(box)
@@ -49,14 +59,10 @@ def test_a_server_that_serves_others_is_left_alone(box: str) -> None:
     version, name, _port, _status, _owner, data = host.check_output("pg_lsclusters -h").split()[:6]
     rules = f"/etc/postgresql/{version}/{name}/pg_hba.conf"
     process = host.check_output(f"head -1 {data}/postmaster.pid")
-    host.check_output(f"cp -p {rules} {rules}.aside")
-    host.check_output(
-        f"sed -i '1i local all postgres reject' {rules} && systemctl reload 'postgresql@*'"
-    )
-    try:
+    reload = "systemctl reload 'postgresql@*'"
+    with put_back(host, rules, then=reload):
+        host.check_output(f"sed -i '1i local all postgres reject' {rules} && {reload}")
         outcome = remediate("database_down", box=box)
-    finally:
-        host.check_output(f"mv {rules}.aside {rules} && systemctl reload 'postgresql@*'")
     assert outcome.rc != 0
     assert "takes connections, and serves whoever may come in" in outcome.text
     assert host.check_output(f"head -1 {data}/postmaster.pid") == process
@@ -67,15 +73,12 @@ def test_signs_of_damage_lead_to_disaster_recovery(box: str) -> None:
     host = host_of(box)
     log = host.check_output("pg_lsclusters -h").split()[6]
     host.check_output("systemctl stop 'postgresql@*'")
-    host.check_output(f"cp -p {log} {log}.aside")
     stamp = host.check_output("date -u '+%F %T.000 UTC'")
-    # As the server: in a folder like that of its logs a kernel may keep root from others' files.
     line = f"{stamp} [1] PANIC:  could not locate a valid checkpoint record"
-    host.check_output(f"echo '{line}' | runuser -u postgres -- tee -a {log}")
-    try:
+    with put_back(host, log):
+        # As the server: in a folder like that of its logs a kernel may keep root from others' files.
+        host.check_output(f"echo '{line}' | runuser -u postgres -- tee -a {log}")
         outcome = remediate("database_down", box=box)
-    finally:
-        host.check_output(f"mv {log}.aside {log}")
     assert outcome.rc != 0
     assert "go to disaster recovery" in outcome.text
     assert "down" in host.check_output("pg_lsclusters -h")

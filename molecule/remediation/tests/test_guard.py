@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
-from tests.integration.remedy import BOXES, RECORDS, host_of, ledger, remediate, task
+from tests.integration.remedy import BOXES, RECORDS, host_of, ledger, records, remediate, task
 
 testinfra_hosts = ["ansible://database"]
 
@@ -16,11 +13,6 @@ NO_PROMETHEUS: dict[str, object] = {
     "remediation_prometheus_url": "http://127.0.0.1:9",
     "remediation_verify_timeout": 1,
 }
-
-
-def records(box: str, alert: str) -> list[dict[str, Any]]:
-    paths = host_of(box).run(f"ls -d {RECORDS}/{alert}-*/record.json").stdout.split()
-    return [json.loads(host_of(box).file(path).content_string) for path in paths]
 
 
 @pytest.fixture(autouse=True)

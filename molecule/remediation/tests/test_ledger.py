@@ -21,6 +21,7 @@ from tests.integration.remedy import (
     RECORDS,
     host_of,
     ledger,
+    records,
     remediate,
     run_script,
     task,
@@ -77,9 +78,7 @@ def starts(box: str) -> int:
 
 def outcomes(box: str) -> dict[str, str]:
     """How each run against C(ApiDown) ended, by its record."""
-    paths = host_of(box).run(f"ls -d {RECORDS}/ApiDown-{box}-*/record.json").stdout.split()
-    records = (json.loads(host_of(box).file(path).content_string) for path in paths)
-    return {record["id"]: record["outcome"] for record in records}
+    return {record["id"]: record["outcome"] for record in records(box, f"ApiDown-{box}")}
 
 
 def test_of_two_at_once_one_acts_and_the_other_says_why_not() -> None:
@@ -138,8 +137,7 @@ def test_a_killed_run_has_done_nothing_or_counts_as_aborted() -> None:
         assert "INCONCLUSIVE" in outcome.text
         assert phases(box) == [("begin", "")]
         # The record has what was begun, although nobody could tell its end.
-        folder = host.check_output(f"ls -d {RECORDS}/ApiDown-{box}-*")
-        record = json.loads(host.file(f"{folder}/record.json").content_string)
+        (record,) = records(box, f"ApiDown-{box}")
         assert record["outcome"] == "inconclusive"
         assert [row["phase"] for row in record["actions"]] == ["begin"]
         # systemd has its order: nobody has to act again.

@@ -34,10 +34,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._remedy impo
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._unit_recovery import (
     Dependency,
+    Health,
     UnitRecovery,
 )
 
 UNIT = "koprogo-api.service"
+DOWN = {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
 
 
 class Host(Runner):
@@ -337,7 +339,14 @@ def test_without_its_programs_nothing_is_said_about_a_server(tmp_path: Path) -> 
         postgresql(tmp_path, host).look()
 
 
-def test_one_silence_is_no_hang(tmp_path: Path) -> None:
+def test_one_silence_of_a_service_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([Health(state="silent"), Health(state="silent"), Health(state="ok")])
+    mine = recovery(Host())
+    monkeypatch.setattr(mine, "ask", lambda: next(answers))
+    assert mine.look()["condition"] == "healthy"
+
+
+def test_one_silence_of_a_server_is_no_hang(tmp_path: Path) -> None:
     class Slow(Host):
         def run(self, argv: Sequence[str], **options: Any) -> Result:
             self.answers["psql"] = (0, "1\n") if self.asked else (124, "")
@@ -351,7 +360,7 @@ def test_one_silence_is_no_hang(tmp_path: Path) -> None:
 
 def test_a_postmaster_in_another_folder_is_not_down(tmp_path: Path) -> None:
     host = Host()
-    host.answers = {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    host.answers |= DOWN
     mine = postgresql(tmp_path, host)
     seen = mine.look()
     lock = {"state": "held", "ours": True, "pid": 4711, "socket": "/run/elsewhere"}
@@ -362,7 +371,7 @@ def test_a_postmaster_in_another_folder_is_not_down(tmp_path: Path) -> None:
 
 def test_damage_stops_it(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    host.answers |= DOWN
     mine = postgresql(tmp_path, host)
     Path(mine.cluster.log).write_text("PANIC:  could not locate a valid checkpoint record\n")
     code, reason = mine.refusal(mine.look())
@@ -373,7 +382,7 @@ def test_damage_stops_it(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_remedied_first(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    host.answers |= DOWN
     mine = postgresql(tmp_path, host, min_free_bytes=2**60)
     code, reason = mine.refusal(mine.look())
     assert code == "disk_full"
@@ -399,7 +408,7 @@ def test_the_lock_file_is_explained(
     tmp_path: Path, command: str, state: str, explained: str
 ) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    host.answers |= DOWN
     mine = postgresql(tmp_path, host)
     Path(mine.cluster.data, "postmaster.pid").write_text("4711\n/data\n")
     if command:
@@ -413,7 +422,7 @@ def test_the_lock_file_is_explained(
 
 def test_ready_is_an_answer_and_not_an_active_unit(tmp_path: Path) -> None:
     host = Host(active="failed", sub="failed")
-    host.answers |= {"psql": (2, "No such file or directory"), "pg_isready": (2, "")}
+    host.answers |= DOWN
     outcome, gained = postgresql(tmp_path, host).restart()
     assert (outcome, host.active) == ("not_resolved", "active")
     assert "no answer to a query" in gained["problem"]

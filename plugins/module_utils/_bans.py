@@ -26,7 +26,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
-__all__ = ["ALLOWLISTS", "Bans", "parsed_address", "parsed_duration"]
+__all__ = ["ALLOWLISTS", "Bans", "parsed_address", "parsed_duration", "remaining"]
 
 #: What the roles write: addresses and networks that are never banned, one a line.
 ALLOWLISTS = ("/etc/koprogo/fail2ban/allowlist", "/etc/koprogo/crowdsec/allowlist")
@@ -61,6 +61,20 @@ def parsed_duration(text: str) -> int:
     return seconds
 
 
+def remaining(rows: Iterable[Row]) -> float:
+    """Seconds that the longest of some bans still lasts, infinity where nobody says."""
+    parts = {"h": 3600, "m": 60, "s": 1}
+    spans = [
+        sum(
+            float(n) * parts[unit]
+            for n, unit in re.findall(r"([\d.]+)([hms])(?!s)", row["remaining"])
+        )
+        for row in rows
+        if row["remaining"]
+    ]
+    return max(spans, default=float("inf"))
+
+
 class Bans:
     """The host's bans. Times are in seconds."""
 
@@ -89,12 +103,14 @@ class Bans:
         return [row for row in self.rows() if row["address"] == address]
 
     def _decisions(self) -> list[Row]:
-        result = self._runner.run(["cscli", "decisions", "list", "-o", "json"], timeout=30)
+        # Without a limit of its own it shows the newest hundred.
+        argv = ["cscli", "decisions", "list", "--limit", "0", "-o", "json"]
+        result = self._runner.run(argv, timeout=30)
         if not result.ok:
             return []
         return [
             {
-                "address": decision["value"],
+                "address": _shortest(decision["value"]),
                 "source": "crowdsec",
                 "reason": decision.get("scenario", ""),
                 "origin": decision.get("origin", ""),
@@ -111,7 +127,7 @@ class Bans:
             return []
         return [
             {
-                "address": str(address),
+                "address": _shortest(str(address)),
                 "source": "fail2ban",
                 "reason": f"fail2ban {jail}",
                 "origin": jail,
@@ -123,15 +139,19 @@ class Bans:
         ]
 
     def dropped(self, address: str) -> bool:
-        """Whether nftables drops what comes from an address."""
-        listing = self._runner.run(["nft", "-j", "list", "sets"], timeout=30)
+        """Whether nftables drops what comes from an address: a set has it, and a rule asks that set."""
+        listing = self._runner.run(["nft", "-j", "list", "ruleset"], timeout=30)
         if not listing.ok:
             return False
+        holding, asked = set(), set()
         for entry in json.loads(listing.stdout or "{}").get("nftables", []):
-            found = entry.get("set", {})
-            if (found.get("family"), found.get("table")) in _TABLES and address in _elements(found):
-                return True
-        return False
+            found, rule = entry.get("set", {}), entry.get("rule", {})
+            place = (found or rule).get("family"), (found or rule).get("table")
+            if place in _TABLES and address in _elements(found):
+                holding.add((*place, found["name"]))
+            rights = [str(e.get("match", {}).get("right", "")) for e in rule.get("expr", [])]
+            asked |= {(*place, right[1:]) for right in rights if right.startswith("@")}
+        return bool(holding & asked)
 
     # Guarding
 
@@ -217,3 +237,11 @@ def _elements(found: Row) -> set[str]:
         str(element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element)
         for element in found.get("elem", [])
     }
+
+
+def _shortest(text: str) -> str:
+    """An address as everybody else writes it: Suricata's have all their zeros. Networks stay as they are."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text

@@ -109,6 +109,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._bans import
     Bans,
     parsed_address,
     parsed_duration,
+    remaining,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
@@ -122,7 +123,9 @@ def carry_out(bans: Bans, params: dict[str, Any], *, check: bool) -> dict[str, A
     if present:
         bans.refuse_if_allowed(address)
     before, dropped = bans.of(address), bans.dropped(address)
-    changed = not (before and dropped) if present else bool(before or dropped)
+    # One that is about to end is prolonged; a run that comes back soon changes nothing.
+    lasting = bool(before) and remaining(before) >= seconds / 2
+    changed = not (lasting and dropped) if present else bool(before or dropped)
     owner = before[0]["source"] if before else ""
     if changed and not check:
         if present:

@@ -15,7 +15,7 @@ __all__ = ["send", "serving"]
 
 # Answers everything with 200, as an API behind its TLS terminator: plain, and in front of the sensor.
 _SERVER = """
-import http.server
+import http.server, socket, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -23,13 +23,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
     do_POST = do_PUT = do_DELETE = do_GET
     def log_message(self, *_): pass
+class Server6(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+six = Server6(("fd42:66::1", 8081), Handler)
+threading.Thread(target=six.serve_forever, daemon=True).start()
 http.server.ThreadingHTTPServer(("198.51.100.1", 8081), Handler).serve_forever()
 """
 # One connection, many requests, each written as it is: no client library puts a path in order.
 _CLIENT = """
 import json, socket, sys
 for source, raws in json.load(sys.stdin):
-    s = socket.socket(); s.bind((source, 0)); s.settimeout(5); s.connect(("198.51.100.1", 8081))
+    six = ":" in source
+    s = socket.socket(socket.AF_INET6 if six else socket.AF_INET); s.bind((source, 0)); s.settimeout(5)
+    s.connect(("fd42:66::1" if six else "198.51.100.1", 8081))
     for raw in raws:
         s.sendall(raw.encode()); assert s.recv(4096).startswith(b"HTTP/1.1 200"), raw
     s.close()
@@ -42,7 +48,12 @@ def serving() -> Iterator[None]:
 
     def start(box: Victim) -> None:
         box.sh(f"systemd-run -q --unit probe-target python3 -c {shlex.quote(_SERVER)}")
-        wait_for(lambda: box.sh("ss -Hltn sport = :8081"), seconds=10, what="the server", every=0.2)
+        wait_for(
+            lambda: box.sh("ss -Hltn sport = :8081").count(":8081") == 2,
+            seconds=10,
+            what="the server",
+            every=0.2,
+        )
 
     def stop(box: Victim) -> None:
         box.sh("systemctl stop probe-target")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import Any
 
 from tests.integration.ask import wait_for
+from tests.integration.attacks import raw_request
 from tests.integration.play import run_playbook
+from tests.integration.target import send, serving
 from tests.integration.victim import ATTACKER, Victim, every_victim, on_each_victim
 
 RESPOND = "playbooks/respond_attack.yml"
 INTRUDER = "198.51.100.70"
+INTRUDER6 = "fd42:66::66"
 
 
 @on_each_victim
@@ -123,3 +127,38 @@ def test_some_are_never_banned() -> None:
     assert outcome.text.count("failed=1") == 2
     assert "198.51.100.200 is on the allow-list" in outcome.text
     assert "expected one IPv4 or IPv6 address, found '198.51.100.0/24'" in outcome.text
+
+
+@on_each_victim
+def attack_over_ipv6(box: Victim) -> None:
+    def banned() -> bool:
+        return any(ipaddress.ip_address(one).compressed == INTRUDER6 for one in box.decisions())
+
+    assert box.reaches(INTRUDER6)
+    send(box, [(INTRUDER6, [raw_request("GET", "/?id=1%20UNION%20SELECT%20a")])])
+    wait_for(banned, seconds=20, what="a decision", every=0.5)
+    wait_for(lambda: not box.reaches(INTRUDER6), seconds=10, what="packets dropped", every=0.5)
+    # Suricata and CrowdSec write it with all its zeros; the watch finds it in nftables all the same.
+    assert box.gauge("koprogo_crowdsec_armed") == 1
+    lifted = run_playbook(
+        RESPOND, "--limit", box.name, "-e", f"address={INTRUDER6} lift=true by=grace"
+    )
+    assert lifted.rc == 0, lifted.text
+    assert box.reaches(INTRUDER6)
+
+
+def test_an_attack_over_ipv6_is_one_over_ipv4() -> None:
+    with serving():
+        attack_over_ipv6()
+
+
+@on_each_victim
+def test_a_lost_jail_is_noticed_and_started_again(box: Victim) -> None:
+    box.sh("fail2ban-client set sshd banip 198.51.100.69")
+    box.sh("fail2ban-client stop sshd")
+    assert not box.banned("sshd")
+    # The timer may have been quicker; what counts is that nobody has to come.
+    box.sh("systemctl start koprogo-fail2ban-watch.service")
+    assert "198.51.100.69" in box.banned("sshd")
+    assert not box.reaches("198.51.100.69")
+    assert box.gauge("koprogo_fail2ban_armed") == 1

@@ -18,6 +18,10 @@ ATTACKS = 60
 ROTATE = "logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf"
 
 
+# The role's own, and where it has ET Open, those too.
+RULES = "$(readlink -f /etc/koprogo/suricata/rules/koprogo.rules) /var/lib/suricata/koprogo/et-open.rules"
+
+
 def test_attacks_are_lines_in_loki_while_the_log_is_rotated() -> None:
     marker = uuid.uuid4().hex
     boxes = every_victim()
@@ -59,12 +63,8 @@ def _armed_again() -> Iterator[None]:
 
 
 def _rearm(box: Victim) -> None:
-    box.sh(
-        "test ! -e /run/rules || cp /run/rules $(readlink -f /etc/koprogo/suricata/rules/koprogo.rules)"
-    )
-    box.sh(
-        "rm -f /run/rules; suricatasc -c reload-rules; systemctl unmask --runtime crowdsec-firewall-bouncer"
-    )
+    box.sh(f"for rules in {RULES}; do ! test -e $rules.kept || mv $rules.kept $rules; done")
+    box.sh("suricatasc -c reload-rules; systemctl unmask --runtime crowdsec-firewall-bouncer")
     # Emptied: fail2ban reads it from its beginning, and takes lines older than a minute for new ones.
     box.sh(
         "! test -e /run/api.log || { : > /run/api.log; mv /run/api.log /var/log/koprogo/api.log; }"
@@ -78,8 +78,10 @@ def test_each_of_the_three_says_that_it_protects_nothing(box: Victim) -> None:
     engines = ("suricata", "fail2ban", "crowdsec")
     assert [box.gauge(f"koprogo_{engine}_armed") for engine in engines] == [1, 1, 1]
     # No rules.
-    rules = "$(readlink -f /etc/koprogo/suricata/rules/koprogo.rules)"
-    box.sh(f"cp {rules} /run/rules; echo > {rules}; suricatasc -c reload-rules")
+    box.sh(
+        f"for rules in {RULES}; do ! test -e $rules || {{ cp -p $rules $rules.kept; echo > $rules; }}; done; "
+        "suricatasc -c reload-rules"
+    )
     assert box.gauge("koprogo_suricata_armed") == 0
     assert box.gauge("koprogo_suricata_rules_loaded") == 0
     # A jail without its log.

@@ -17,6 +17,9 @@ from pathlib import Path
 
 #: Of the rules that were there, the part that must still be there after an update.
 KEPT = 0.8
+#: What judges the rules: the running engine's configuration, or the package's before that has one.
+CONFIG = "/etc/koprogo/suricata/suricata.yaml"
+PACKAGED = "/etc/suricata/suricata.yaml"
 
 
 def rules(path: Path) -> int:
@@ -28,8 +31,15 @@ def rules(path: Path) -> int:
 
 
 def fetch(folder: Path, url: str) -> Path:
-    """Let suricata-update write the rules into a folder of their own."""
-    command = ["suricata-update", "--fail", "--no-test", "--no-reload"]
+    """Let suricata-update write the rules into a folder of their own.
+
+    Without those of the engine's package: they report oddities of protocols, which ordinary clients have too.
+    """
+    none = folder / "none"
+    none.mkdir()
+    settings = folder / "update.yaml"
+    settings.write_text(f"dist-rule-directory: {none}\n", encoding="utf-8")
+    command = ["suricata-update", "--fail", "--no-test", "--no-reload", "--config", str(settings)]
     command += ["--data-dir", str(folder / "data"), "--output", str(folder / "out")]
     command += ["--url", url] if url else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
@@ -39,7 +49,7 @@ def fetch(folder: Path, url: str) -> Path:
     return folder / "out" / "suricata.rules"
 
 
-def judge(found: Path, before: int) -> int:
+def judge(found: Path, before: int, config: str) -> int:
     """The number of new rules; an exit with a sentence where they must not be used."""
     count = rules(found)
     if count == 0:
@@ -49,7 +59,7 @@ def judge(found: Path, before: int) -> int:
             f"suricata-update brought {count} rules, there were {before}: the old ones stay; "
             "delete the file to accept fewer"
         )
-    test = ["suricata", "-T", "-c", "/etc/suricata/suricata.yaml", "-S", str(found), "-l", "/tmp"]  # noqa: S108
+    test = ["suricata", "-T", "-c", config, "-S", str(found), "-l", "/tmp"]  # noqa: S108
     done = subprocess.run(test, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         said = " ".join((done.stdout + done.stderr).split())
@@ -68,7 +78,7 @@ def main() -> int:
     before = rules(options.file)
     with tempfile.TemporaryDirectory(dir=options.file.parent) as folder:
         found = fetch(Path(folder), options.url)
-        count = judge(found, before)
+        count = judge(found, before, PACKAGED if options.once else CONFIG)
         found.chmod(0o640)
         found.replace(options.file)
     sys.stdout.write(f"{count} rules, there were {before}\n")

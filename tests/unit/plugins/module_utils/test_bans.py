@@ -32,7 +32,8 @@ class Host(Runner):
         super().__init__()
         self.crowdsec = crowdsec
         self.jail: set[str] | None = set() if fail2ban else None
-        self.enforcing = True
+        self.enforcing = self.ruled = True
+        self.lasting = "3h59m59.5s"
         self.decisions: dict[str, str] = {}
 
     def run(self, argv: Sequence[str], **_options: Any) -> Result:
@@ -45,8 +46,11 @@ class Host(Runner):
         if argv[0] == "fail2ban-client":
             return (255, "no server") if self.jail is None else self.client(argv[1:])
         held = [*self.decisions, *(self.jail or ())] if self.enforcing else []
-        sets = [{"set": {"family": "ip", "table": "crowdsec", "elem": held}}]
-        return 0, json.dumps({"nftables": sets})
+        place = {"family": "ip", "table": "crowdsec"}
+        rows = [{"set": place | {"name": "bad", "elem": held}}]
+        if self.ruled:
+            rows.append({"rule": place | {"expr": [{"match": {"right": "@bad"}}]}})
+        return 0, json.dumps({"nftables": rows})
 
     def cscli(self, words: list[str]) -> tuple[int, str]:
         if words[0] == "add":
@@ -55,7 +59,11 @@ class Host(Runner):
         elif words[0] == "delete":
             self.decisions.pop(words[2])
         rows = [
-            {"decisions": [{"type": "ban", "value": value, "scenario": reason, "duration": "4h"}]}
+            {
+                "decisions": [
+                    {"type": "ban", "value": value, "scenario": reason, "duration": self.lasting}
+                ]
+            }
             for value, reason in self.decisions.items()
         ]
         return 0, json.dumps(rows or None)
@@ -93,6 +101,32 @@ def test_ban_twice_and_unban_twice(tmp_path: Path) -> None:
     last = carry_out(ours, dict(wanted(state="absent")), check=False)
     assert (last["changed"], last["dropped"], last["after"]) == (True, False, [])
     assert not carry_out(ours, dict(wanted(state="absent")), check=False)["changed"]
+
+
+def test_a_ban_that_is_about_to_end_is_prolonged(tmp_path: Path) -> None:
+    host = Host()
+    host.decisions = {ATTACKER: "fail2ban sshd"}
+    host.lasting = "9m12.5s"
+    longer = carry_out(bans(host, tmp_path), dict(wanted()), check=False)
+    assert longer["changed"]
+    assert host.decisions == {ATTACKER: "test (by ada)"}
+    host.lasting = "31m0s"
+    assert not carry_out(bans(host, tmp_path), dict(wanted()), check=False)["changed"]
+
+
+def test_a_set_that_no_rule_asks_drops_nothing(tmp_path: Path) -> None:
+    host = Host()
+    host.decisions = {ATTACKER: "test"}
+    assert bans(host, tmp_path).dropped(ATTACKER)
+    host.ruled = False
+    assert not bans(host, tmp_path).dropped(ATTACKER)
+
+
+def test_an_address_with_all_its_zeros_is_the_same(tmp_path: Path) -> None:
+    host = Host()
+    host.decisions = {"2001:0db8:0000:0000:0000:0000:0000:0009": "sqli"}
+    [row] = bans(host, tmp_path).of("2001:db8::9")
+    assert row["reason"] == "sqli"
 
 
 def test_fail2ban_bans_where_crowdsec_does_not_answer(tmp_path: Path) -> None:

@@ -70,6 +70,13 @@ def test_a_host_that_restarts_forgets_nobody(box: Victim) -> None:
     box.sh(f"fail2ban-client set sshd banip {ATTACKER}; cscli decisions add --ip {INTRUDER}")
     wait_until_kept_out(box)
     docker("restart", "--time", "30", box.name)
+    wait_for(
+        lambda: (
+            box.sh("systemctl is-system-running", check=False).strip() in ("running", "degraded")
+        ),
+        seconds=60,
+        what=f"{box.name} up again",
+    )
     # The cable is the test's own; who needs its interface may have to try again.
     docker("exec", "-i", box.name, "sh", "-s", stdin=CABLE)
     wait_until_armed(box)

@@ -16,6 +16,8 @@ __all__ = ["Selector", "selectors", "series", "unmatched", "unmatched_versions"]
 
 _FIXTURES = Path(__file__).parent / "fixtures" / "metrics"
 _TARGET = {"instance": "host1", "host": "host1", "deployment": "test"}
+# What Prometheus adds to each target.
+_OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _MATCHER = re.compile(r'\s*(\w+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\')\s*,?')
 _TOKEN = re.compile(
@@ -105,7 +107,7 @@ def series() -> Mapping[str, tuple[Mapping[str, str], ...]]:
     for path in sorted(_FIXTURES.glob("*.prom")):
         first, *lines = path.read_text(encoding="utf-8").splitlines()
         target = {**_TARGET, "job": first.removeprefix("# job: ")}
-        names = [{"__name__": "up"}, {"__name__": "scrape_duration_seconds"}]
+        names = [{"__name__": name} for name in _OF_A_SCRAPE]
         for line in lines:
             name, _brace, labels = line.partition("{")
             own = {key: re.sub(r"\\(.)", r"\1", value) for key, value in _LABEL.findall(labels)}

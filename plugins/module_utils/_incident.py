@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import hashlib
 import json
 import os
@@ -36,6 +37,8 @@ __all__ = ["FOLDER", "LOG", "MEMORY", "Desk", "merged"]
 FOLDER = "/var/lib/koprogo/remediation/incidents"
 MEMORY = "/run/koprogo-remediation/incidents"
 LOG = "/var/log/koprogo/remediation.log"
+#: Debian's group for those who read logs, the log collector among them.
+_READERS = "adm"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 4 * 1024 * 1024
@@ -153,6 +156,7 @@ class Desk:
             os.makedirs(os.path.dirname(self.log), mode=0o755, exist_ok=True)
             descriptor = os.open(self.log, _APPEND, 0o640)
             try:
+                self._share(descriptor)
                 os.write(descriptor, f"{to_json(line)}\n".encode())
             finally:
                 os.close(descriptor)
@@ -161,6 +165,13 @@ class Desk:
         if self.webhook:
             told["slack"] = self._slack(record)
         return told
+
+    @staticmethod
+    def _share(descriptor: int) -> None:
+        """Let the group that reads logs read root's; a folder's own group, or a person's choice, stays."""
+        if os.fstat(descriptor).st_gid == 0:
+            with contextlib.suppress(KeyError, PermissionError):
+                os.fchown(descriptor, -1, grp.getgrnam(_READERS).gr_gid)
 
     def _slack(self, record: Mapping[str, Any]) -> str:
         text = (

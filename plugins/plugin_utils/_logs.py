@@ -91,6 +91,7 @@ def file_sources(
     *,
     api_log: str,
     postgresql_log: str,
+    remediation_log: str,
     further: Sequence[Mapping[str, Any]],
 ) -> list[Config]:
     """The files that a host follows: what its groups imply, then the user's own."""
@@ -99,6 +100,9 @@ def file_sources(
         sources.append({"job": "koprogo-api", "paths": [api_log]})
     if postgresql_log and host in groups.get("database", []):
         sources.append({"job": "postgresql", "paths": [postgresql_log], **_POSTGRESQL})
+    # Whatever its groups, an alert may lead to any host.
+    if remediation_log:
+        sources.append({"job": "koprogo-remediation", "paths": [remediation_log]})
     return sources + [dict(source) for source in further]
 
 
@@ -331,6 +335,7 @@ def _receivers(settings: Mapping[str, Any], host: str, groups: Groups) -> Config
         groups,
         api_log=settings["api_log"],
         postgresql_log=settings["postgresql_log"],
+        remediation_log=settings["remediation_log"],
         further=settings["files"],
     )
     # A receiver's name, and so its place in the files, goes by job and first path.
@@ -366,8 +371,9 @@ def collector_config(settings: Mapping[str, Any], *, host: str, groups: Groups) 
     """The Collector's whole configuration.
 
     settings: C(labels), C(address), C(door_port), C(tls), C(destinations), C(local) (URL of the own Loki),
-    C(api_log), C(postgresql_log), C(files), C(journal) (path, empty for none), C(journal_jobs), C(max_age) in
-    seconds, C(max_line_kib), C(queue_mib), C(memory_mib), C(port), C(data) (directory).
+    C(api_log), C(postgresql_log), C(remediation_log), C(files), C(journal) (path, empty for none),
+    C(journal_jobs), C(max_age) in seconds, C(max_line_kib), C(queue_mib), C(memory_mib), C(port), and
+    C(data) (directory).
     """
     door = is_door(host, groups)
     followed = _receivers(settings, host, groups)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tests.integration.ask import get, wait_for
+from tests.integration.ask import get, logql, wait_for
 from tests.integration.faults import BOX
 from tests.integration.play import Outcome
 from tests.integration.remedy import RECORDS, host_of, ledger, remediate
@@ -129,3 +129,16 @@ def assert_complete(record: dict[str, Any], *, alert: str, outcome: str) -> None
     for text in (f"- Outcome: {outcome}", "- Run by: ada", "## Timeline", "## Evidence"):
         assert text.replace("_", "\\_") in page
     assert ("post-mortem.md" in files) == (record["severity"] == "critical")
+    wait_for(
+        lambda: outcome in shown(record["id"]),
+        seconds=30,
+        what=f"the incident {record['id']} on the dashboards",
+    )
+
+
+def shown(incident: str) -> list[str]:
+    """Outcomes of an incident that the dashboards' query finds, oldest first."""
+    query = f'{{job="koprogo-remediation", host="{BOX.name}"}} | json | id="{incident}"'
+    return [
+        json.loads(line)["outcome"] for _time, line in logql(host_of(BOX.name), query, since=3600)
+    ]

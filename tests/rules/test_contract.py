@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,11 +16,29 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._panels impo
     DASHBOARDS,
     PANELS,
 )
+from lab.panel_check import FOLDER, span_of
+from lab.panels import annotation_queries, fill, load, panel_queries, panels, variables
 from tests.metric_contract import selectors, unmatched, unmatched_versions
 from tests.rules.harness import GROUPS, HOSTVARS, LINKS, rules_of
 
 # PostgreSQL 16 brought the setting, Debian 12 has 15.
 ONLY_NEWER = {'pg_settings_reserved_connections{job="postgresql"}': ["postgres-exporter-0.11.1"]}
+
+# What panels show where it is to be had, and who has it not.
+LACKING = {
+    # PostgreSQL 17 counts checkpoints in another view: either of the two is there.
+    "pg_stat_bgwriter_checkpoints_req_total": ["postgres-exporter-0.17.1"],
+    "pg_stat_bgwriter_checkpoints_timed_total": ["postgres-exporter-0.17.1"],
+    "pg_stat_checkpointer_num_requested_total": ["postgres-exporter-0.11.1"],
+    "pg_stat_checkpointer_num_timed_total": ["postgres-exporter-0.11.1"],
+    # Their panels say so.
+    "pg_stat_user_tables_n_dead_tup": ["postgres-exporter-0.11.1"],
+    "prometheus_tsdb_wal_storage_size_bytes": ["prometheus-2.42.0"],
+}
+# Not served before Loki has refused a line for good.
+AFTER_A_FAULT = {"otelcol_exporter_send_failed_log_records_total"}
+# Of those variables whose "all" is every value that there is.
+CHOSEN = {"datname": ["koprogo_db"]}
 
 
 def _rules(files: Any) -> list[dict[str, Any]]:
@@ -36,6 +55,27 @@ def test_every_selector_selects_what_is_served(rule: dict[str, Any]) -> None:
     assert unmatched(rule["expr"], RECORDED) == []
     missing = unmatched_versions(rule["expr"], RECORDED)
     assert {k: v for k, v in missing.items() if ONLY_NEWER.get(k) != v} == {}
+
+
+def _shown() -> Iterator[tuple[str, str]]:
+    """Every PromQL expression of the dashboards with everything chosen, by its address."""
+    for dashboard in load(FOLDER).values():
+        known = variables(dashboard)
+        asked = [
+            *annotation_queries(dashboard),
+            *(q for p in panels(dashboard) for q in panel_queries(p)),
+        ]
+        for query in asked:
+            if query.datasource == "prometheus":
+                yield query.address, fill(query.expr, chosen=CHOSEN, known=known, span=span_of(60))
+
+
+@pytest.mark.parametrize("expr", [pytest.param(expr, id=address) for address, expr in _shown()])
+def test_every_panel_selects_what_is_served(expr: str) -> None:
+    known = {*RECORDED, "ALERTS", *AFTER_A_FAULT}
+    assert unmatched(expr, known) == []
+    missing = unmatched_versions(expr, known)
+    assert {k: v for k, v in missing.items() if LACKING.get(k.partition("{")[0]) != v} == {}
 
 
 @pytest.mark.parametrize(

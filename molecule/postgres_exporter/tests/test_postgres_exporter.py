@@ -64,11 +64,26 @@ def main_unit(host: Any) -> str:
         "pg_locks_count",
         "pg_settings_max_connections",
         "pg_stat_activity_max_tx_duration",
+        "pg_stat_database_sessions_abandoned",
+        "pg_stat_database_sessions_fatal",
+        "pg_stat_database_sessions_killed",
         "pg_exporter_last_scrape_error",
     ],
 )
 def test_what_alerts_and_dashboards_need_is_there(host: Any, name: str) -> None:
     assert re.search(rf"^{name}[ {{]", metrics(host), re.MULTILINE)
+
+
+def test_checkpoints_are_counted_where_the_server_does(host: Any) -> None:
+    def counted() -> tuple[float, ...]:
+        names = ("pg_stat_bgwriter_checkpoints_req", "pg_stat_checkpointer_num_requested")
+        series = re.findall(rf"^((?:{'|'.join(names)})_total\S*) ", metrics(host), re.MULTILINE)
+        return tuple(value(host, one) or 0 for one in series)
+
+    before = counted()
+    assert len(before) == 1
+    psql(host, "CHECKPOINT")
+    wait_for(lambda: counted()[0] > before[0], seconds=10, what="one checkpoint more")
 
 
 def test_no_collector_fails(host: Any) -> None:

@@ -29,6 +29,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "local": "http://127.0.0.1:3100/otlp",
         "api_log": "/var/log/api.log",
         "postgresql_log": "/var/log/pg-*.log",
+        "remediation_log": "/var/log/remediation.log",
         "files": [],
         "journal": "/spool/journal.jsonl",
         "journal_jobs": {},
@@ -88,9 +89,10 @@ def test_groups_say_what_is_collected() -> None:
         receivers = config(host, groups)["receivers"]
         return {r["resource"]["job"] for name, r in receivers.items() if name != "otlp/door"}
 
-    assert jobs("mon1", GROUPS) == {"system"}
-    assert jobs("app1", GROUPS) == {"system", "koprogo-api"}
-    assert jobs("box", SINGLE) == {"system", "koprogo-api", "postgresql"}
+    everywhere = {"system", "koprogo-remediation"}
+    assert jobs("mon1", GROUPS) == everywhere
+    assert jobs("app1", GROUPS) == {*everywhere, "koprogo-api"}
+    assert jobs("box", SINGLE) == {*everywhere, "koprogo-api", "postgresql"}
 
 
 def test_every_queue_is_on_disk_waits_and_retries_for_ever() -> None:

@@ -128,6 +128,11 @@ def _failure(act: Mapping[str, Any], *, check: bool) -> dict[str, str]:
     own = act.get("outcome") or ""
     if act.get("refused"):
         return {"outcome": "refused", "reason": said}
+    if act.get("unreachable"):
+        return {
+            "outcome": "inconclusive",
+            "reason": f"the host was lost while it was helped: {said}",
+        }
     if own not in ("", "resolved"):
         return {"outcome": "not_resolved", "reason": said}
     if said and not own and not act.get("changed"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 import uuid
 from collections import Counter
 from typing import Any
 
-from tests.integration.ask import logql, promql, targets_up, wait_for
+from tests.integration.ask import get, logql, promql, targets_up, wait_for
 from tests.integration.boxes import docker
+from tests.integration.remedy import records, remediate
 
 testinfra_hosts = ["ansible://monitoring"]
 
@@ -77,6 +80,32 @@ def test_the_killed_monitoring_host_loses_nothing(host: Any) -> None:
         seconds=60,
         what="log lines from before the kill",
     )
+
+
+def test_a_host_that_is_lost_while_it_is_helped_leaves_no_silence_and_a_record(host: Any) -> None:
+    place = "/run/systemd/system/koprogo-api.service.d"
+    fault = "[Service]\nExecStartPre=+/usr/bin/systemctl --no-block poweroff"
+    prepare = f"mkdir -p {place}; printf '{fault}\n' > {place}/lab.conf; systemctl daemon-reload"
+    docker("exec", API, "sh", "-c", f"systemctl stop koprogo-api; {prepare}")
+    try:
+        outcome = remediate(
+            "api_down", box=API, remediation_run_by="ada", remediation_verify_timeout=10
+        )
+    finally:
+        docker("start", API)
+    assert outcome.rc == 2, outcome.text
+    # Which of the two depends on how much of the module's answer came through.
+    assert re.search(f"ApiDown on {API}: (INCONCLUSIVE|NOT_RESOLVED)", outcome.text)
+    silences = json.loads(get(host, "http://127.0.0.1:9093/api/v2/silences"))
+    ours = [row["status"]["state"] for row in silences if row["createdBy"] == "ada"]
+    assert set(ours) == {"expired"}
+    (record,) = records(MON, "ApiDown")
+    assert (record["outcome"] in ("inconclusive", "not_resolved"), record["host"]) == (True, API)
+    assert record["evidence"]["prediction"]["condition"] == "down"
+    # Its own was opened before, with the evidence; the same name says that they belong together.
+    (opened,) = records(API, "ApiDown")
+    assert opened["id"] == record["id"]
+    wait_for(lambda: targets_up(host), seconds=120, what="all targets up after the host's start")
 
 
 def test_units_are_enabled_and_do_not_restart(host: Any) -> None:

@@ -44,10 +44,29 @@ def test_without_an_answer_of_prometheus_a_machine_acts_on_nothing() -> None:
     (record,) = records(box, "ApiDown")
     assert (record["outcome"], record["host"], record["automatic"]) == ("refused", box, True)
     assert "http://127.0.0.1:9 doesn't answer" in record["summary"]
+    outcome = remediate("api_down", box=box, remediation_automatic=True)
+    assert "remediation_prometheus_url is empty: nobody knows" in outcome.text
     both = ",".join(BOXES)
     outcome = remediate("api_down", box=both, remediation_max_hosts=2, **NO_PROMETHEUS)
     assert "a run on 2 hosts" in outcome.text
     assert not any(ledger(box) for box in BOXES)
+
+
+def test_a_machine_that_can_keep_no_evidence_acts_on_nothing_and_a_human_does() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    host.check_output(f"systemctl stop koprogo-api; rm -rf {RECORDS}; touch {RECORDS}")
+    try:
+        outcome = remediate(
+            "api_down", box=box, remediation_automatic=True, remediation_unseen=True
+        )
+        assert outcome.rc == 2, outcome.text
+        assert "REFUSED. the evidence could not be saved" in outcome.text
+        assert not host.service("koprogo-api").is_running
+        assert not ledger(box)
+        assert "resolved. it acted" in remediate("api_down", box=box).text
+    finally:
+        host.check_output(f"rm -f {RECORDS}")
 
 
 def test_without_an_answer_of_prometheus_a_human_helps_and_nobody_calls_it_resolved() -> None:

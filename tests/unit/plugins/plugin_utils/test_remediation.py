@@ -125,6 +125,13 @@ def test_why_it_is_inconclusive_is_said() -> None:
     assert verdict["reason"].endswith("whether the alert is gone: no rule X")
 
 
+def test_a_host_that_was_lost_is_no_success() -> None:
+    lost = {"changed": False, "unreachable": True, "msg": "connection refused"}
+    verdict = outcome_of([lost], alert="gone", check=False)
+    assert verdict["outcome"] == "inconclusive"
+    assert "was lost while it was helped: connection refused" in verdict["reason"]
+
+
 ACTED = {"changed": True, "outcome": "resolved"}
 NOTHING = {"changed": False, "outcome": ""}
 

@@ -1,0 +1,83 @@
+"""The sensor's rules read a capture, as whoever runs the tests, in an engine that is nowhere installed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from lab.paths import ROOT
+from lab.shell import LabError
+from lab.suricata import Engine, ensure_suricata
+from tests.integration.judgement import assert_just, evidence
+
+ROLE = ROOT / "roles" / "suricata"
+RULES = "rules/koprogo.rules"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """Without it the tests fail with what was tried."""
+    try:
+        return ensure_suricata()
+    except LabError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Path:
+    """The role's configuration with its defaults, for the host that the capture is about."""
+    folder = tmp_path_factory.mktemp("suricata")
+    (folder / "rules").mkdir()
+    variables = {
+        **yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8")),
+        "suricata_interfaces": ["lo"],
+        "suricata_home_net": ["198.51.100.1"],
+        "__suricata_dir": str(folder),
+        "ansible_managed": "by the tests",
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    for name in ("suricata.yaml", RULES):
+        text = (ROLE / f"templates/etc/koprogo/suricata/{name}.j2").read_text(encoding="utf-8")
+        made = templar.template(trust_as_template(text))
+        (folder / name).write_text(
+            made.replace("/etc/suricata", str(engine.settings)), encoding="utf-8"
+        )
+    return folder
+
+
+def judge(engine: Engine, configured: Path, folder: Path) -> str:
+    """The engine's eve.json about the capture."""
+    packets = folder / "case.pcap"
+    packets.write_bytes(evidence())
+    argv: list[str | Path] = [engine.program, "-c", configured / "suricata.yaml", "-k", "none"]
+    argv += ["--set", "unix-command.enabled=no", "-l", folder, "-r", packets]
+    done = subprocess.run(argv, env=engine.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return (folder / "eve.json").read_text(encoding="utf-8")
+
+
+def test_each_rule_sees_its_attacks_and_nothing_else(
+    engine: Engine, configured: Path, tmp_path: Path
+) -> None:
+    rules = (configured / RULES).read_text(encoding="utf-8")
+    assert_just(judge(engine, configured, tmp_path), rules=rules)
+
+
+def test_a_rule_that_sees_nothing_is_found(
+    engine: Engine, configured: Path, tmp_path: Path
+) -> None:
+    whole = (configured / RULES).read_text(encoding="utf-8")
+    blind = re.sub(r'content:"select"; nocase; ', 'content:"never"; ', whole, count=1)
+    assert blind != whole
+    (configured / RULES).write_text(blind, encoding="utf-8")
+    try:
+        with pytest.raises(AssertionError, match="9100001"):
+            assert_just(judge(engine, configured, tmp_path), rules=blind)
+    finally:
+        (configured / RULES).write_text(whole, encoding="utf-8")

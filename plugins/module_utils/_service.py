@@ -206,6 +206,7 @@ class Keeper:
         """Stop the unit; one that does not exist is stopped."""
         state = self._systemd.state(self._unit)
         if not state.exists:
+            self._forget(state)
             return
         if not state.dead:
             self.action = "stop"
@@ -215,6 +216,16 @@ class Keeper:
         self._set_enabled(state, enabled)
 
     # Steps
+
+    def _forget(self, state: UnitState) -> None:
+        """Stop what lives on without its files; a timer fails when those that it starts are gone."""
+        if state.active in ("inactive", ""):
+            return
+        self.action = "stop"
+        self._note("state", state.active, "inactive")
+        if not self._check:
+            self._systemd.stop(self._unit)
+            self._systemd.forget(self._unit)
 
     def _loaded(self) -> UnitState | None:
         state = self._systemd.state(self._unit)

@@ -226,6 +226,10 @@ class Systemd:
         """Stop a unit."""
         self._must(self._systemctl("stop", "--", unit), "stop", unit)
 
+    def forget(self, unit: str) -> None:
+        """Clear a unit's failure, without which one that has no files is gone."""
+        self._systemctl("reset-failed", "--", unit)
+
     def enable(self, unit: str) -> None:
         """Enable a unit at boot."""
         self._must(self._systemctl("enable", "--quiet", "--", unit), "enable", unit)

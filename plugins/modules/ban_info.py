@@ -19,6 +19,20 @@ options:
     description: Tell only about this address, and whether its packets are dropped.
     type: str
     default: ""
+  logs:
+    description: Logs of which the newest lines that name O(address) are told, as paths or patterns.
+    type: list
+    elements: path
+    default: []
+  journal:
+    description: Syslog identifiers of which the journal is asked in the same way.
+    type: list
+    elements: str
+    default: []
+  lines:
+    description: How many lines of each log are told at most, from 1 to 1000.
+    type: int
+    default: 200
 seealso:
   - module: koprogo.observability.ban
 """
@@ -27,6 +41,13 @@ EXAMPLES = r"""
 - name: Who is banned?
   koprogo.observability.ban_info:
   register: bans
+
+- name: Is this one kept out, and what did it do?
+  koprogo.observability.ban_info:
+    address: 203.0.113.9
+    logs: [/var/log/koprogo/api.log, /var/log/suricata/eve.json]
+    journal: [sshd, sshd-session]
+  register: attacker
 """
 
 RETURN = r"""
@@ -61,6 +82,24 @@ dropped:
   returned: if O(address) was given
   type: bool
   sample: true
+sightings:
+  description: Each log that names O(address) within its last 32 MiB.
+  returned: if O(address) was given
+  type: list
+  elements: dict
+  contains:
+    log:
+      description: Its path, or V(journal).
+      type: str
+      sample: /var/log/koprogo/api.log
+    found:
+      description: How many lines name the address; of the journal at most O(lines).
+      type: int
+      sample: 1234
+    lines:
+      description: The newest of them, oldest first, each of at most 4096 characters.
+      type: list
+      elements: str
 """
 
 from typing import Any
@@ -71,21 +110,45 @@ from ansible_collections.koprogo.observability.plugins.module_utils._bans import
     Bans,
     parsed_address,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    KoprogoError,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._sightings import sightings
 
 
 def main() -> None:
     """Module entry point."""
     module = AnsibleModule(
-        argument_spec={"address": {"type": "str", "default": ""}}, supports_check_mode=True
+        argument_spec={
+            "address": {"type": "str", "default": ""},
+            "logs": {"type": "list", "elements": "path", "default": []},
+            "journal": {"type": "list", "elements": "str", "default": []},
+            "lines": {"type": "int", "default": 200},
+        },
+        supports_check_mode=True,
     )
-    bans = Bans(Runner())
+    runner = Runner()
+    bans = Bans(runner)
     result: dict[str, Any] = {}
+    wanted = module.params
     try:
-        if module.params["address"]:
-            address = parsed_address(module.params["address"])
-            result = {"bans": bans.of(address), "dropped": bans.dropped(address)}
+        if not 1 <= wanted["lines"] <= 1000:
+            raise InputError(f"lines: expected a number from 1 to 1000, found {wanted['lines']}.")
+        if wanted["address"]:
+            address = parsed_address(wanted["address"])
+            result = {
+                "bans": bans.of(address),
+                "dropped": bans.dropped(address),
+                "sightings": sightings(
+                    address,
+                    logs=wanted["logs"],
+                    journal=wanted["journal"],
+                    lines=wanted["lines"],
+                    runner=runner,
+                ),
+            }
         else:
             result = {"bans": bans.rows()}
     except KoprogoError as error:

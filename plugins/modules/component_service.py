@@ -25,7 +25,8 @@ options:
   state:
     description:
       - Whether the unit runs.
-      - A unit that does not exist counts as V(stopped).
+      - A unit that does not exist counts as V(stopped). One that lives on without its files is stopped, and
+        its failure cleared.
     type: str
     choices: [started, stopped]
     default: started

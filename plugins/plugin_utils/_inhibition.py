@@ -38,7 +38,8 @@ class Cause:
 
 
 # DatabaseDown hides no ApiDown: it also fires when only its exporter is dead, and an API that is
-# down must never be hidden by that. Nothing hides an alert of severity critical but HighErrorRate.
+# down must never be hidden by that. Of severity critical only HighErrorRate and the availability's
+# burn rate are ever hidden: they say once more what their cause says already.
 CAUSES: tuple[Cause, ...] = (
     Cause(alert="ApiDown", symptoms=_API_SYMPTOMS, equal=_HOST),
     # Judged for all of a deployment's API hosts together.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 
 from tests.integration.victim import Victim
 
@@ -20,9 +21,14 @@ def ssh(box: Victim, source: str, tries: int) -> None:
     """Fail to sign in until sshd has said so as often; a busy machine loses a connection now and then."""
     target = box.gateway[6 if ":" in source else 4]
     wanted = _tried(box, source) + tries
+    deadline = time.monotonic() + 60
     while (missing := wanted - _tried(box, source)) > 0:
+        assert time.monotonic() < deadline, (
+            f"{box}: {source} could try {tries - missing} times only"
+        )
+        # Who is banned in the middle of a connection would wait for ever.
         command = (
-            f"for i in $(seq {missing}); do ssh -o BatchMode=yes -o StrictHostKeyChecking=no "
+            f"for i in $(seq {missing}); do timeout 15 ssh -o BatchMode=yes -o StrictHostKeyChecking=no "
             f"-o ConnectTimeout=10 -o BindAddress={source} -o LogLevel=ERROR nobody-$i@{target} true; "
             "done; sleep 0.3"
         )

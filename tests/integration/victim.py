@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,8 +84,12 @@ class Victim(Box):
         self.sh("fail2ban-client unban --all && cscli decisions delete --all")
 
     def requests(self, count: int, address: str, **fields: Any) -> None:
-        """Write lines of answered requests as the API does."""
-        values: dict[str, Any] = {
+        """Write lines of equal requests from one address as the API does."""
+        self.log([{"remote_addr": address, **fields}] * count)
+
+    def log(self, requests: Sequence[Mapping[str, Any]]) -> None:
+        """Write lines of answered requests as the API does, from the fields that matter."""
+        usual: dict[str, Any] = {
             "method": "GET",
             "path": "/api/v1/buildings",
             "route": "/api/v1/buildings",
@@ -93,12 +98,9 @@ class Victim(Box):
             "user_agent": "Mozilla/5.0",
             "request_id": "0",
             "message": "GET /api/v1/buildings answered 200",
-        } | fields
+        }
         now = time.time()
-        lines = "".join(
-            request_line(moment=now, remote_addr=address, **values) + "\n"
-            for _number in range(count)
-        )
+        lines = "".join(request_line(moment=now, **{**usual, **one}) + "\n" for one in requests)
         docker("exec", "-i", self.name, "sh", "-c", f"cat >> {shlex.quote(API_LOG)}", stdin=lines)
 
 

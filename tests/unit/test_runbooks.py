@@ -12,6 +12,7 @@ import pytest
 from lab.dashboards.links import RUNBOOKS, remediations, snake_case
 from lab.panel_check import FOLDER
 from lab.panels import load, panels
+from plugins.plugin_utils._alerts_catalogue import ALERTS
 from plugins.plugin_utils._panels import PANELS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,10 +37,10 @@ def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
     assert set(PAGES) >= OTHERS
 
 
-def test_the_list_of_pages_names_every_alert() -> None:
+def test_the_list_of_pages_names_every_alert_and_its_severity() -> None:
     text = PAGES["README.md"].read_text(encoding="utf-8")
     for alert in PANELS:
-        assert f"| [{alert}]({snake_case(alert)}.md) |" in text
+        assert f"| [{alert}]({snake_case(alert)}.md) | {ALERTS[alert].severity} " in text
 
 
 @pytest.mark.parametrize("page", [*PAGES, "../dashboards.md"])

@@ -6,9 +6,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -197,3 +199,29 @@ def test_a_gateway_takes_the_place_of_sns(receivers: Receivers) -> None:
     assert entry["authorization"] == "Bearer sms-t0ken-only-for-alertmanager"
     assert ("sns", "DatabaseDown") not in {found[:2] for found in told(receivers)}
     assert converge("--tags", "alertmanager_configure").returncode == 0
+
+
+def test_a_warning_waits_until_the_office_opens_and_a_critical_one_does_not(
+    receivers: Receivers,
+) -> None:
+    in_three_days = datetime.now(ZoneInfo("Europe/Brussels")) + timedelta(days=3)
+    closed = {"days": [f"{in_three_days:%A}".lower()], "location": "Europe/Brussels"}
+    run = converge("--tags", "alertmanager_configure", alertmanager_office_hours=closed)
+    assert run.returncode == 0, run.stdout[-3000:]
+    tell(
+        alert("HighCpu", "warning", host="night1"),
+        alert("MemoryExhaustion", "critical", host="night2"),
+    )
+
+    def services(host: str) -> set[str]:
+        return {entry["service"] for entry in receivers.all() if host in str(entry["body"])}
+
+    wait_for(
+        lambda: services("night2") == {"pagerduty", "slack", "sns"},
+        seconds=60,
+        what="the critical one",
+    )
+    time.sleep(PEER_WAIT)
+    assert services("night1") == set()
+    assert converge("--tags", "alertmanager_configure").returncode == 0
+    wait_for(lambda: services("night1") == {"slack"}, seconds=60, what="the warning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -32,6 +33,7 @@ EXPECTED = {
         for job in ("node", "log-collector", "metrics-gateway", "probe-doors")
         for host in (MON, API, DB)
     ),
+    *((("grafana", MON),) if os.environ.get("GRAFANA_DEB") else ()),
 }
 # The runbook's own queries, word for word where they are well-formed.
 RUNBOOK_PROMQL = [

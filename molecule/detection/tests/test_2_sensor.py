@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.ask import wait_for
+from tests.integration.ask import get, wait_for
 from tests.integration.attacks import ATTACKS, raw_request
 from tests.integration.benign import requests
 from tests.integration.target import send, serving
-from tests.integration.victim import Victim, on_each_victim
+from tests.integration.victim import API_LOG, Victim, on_each_victim
 
 EVE = "/var/log/suricata/eve.json"
 # On the allow-list, like all that attack here: every attack has to arrive.
@@ -120,6 +121,43 @@ def test_ordinary_requests_raise_nothing(box: Victim) -> None:
         assert not box.banned(jail)
     for client in clients:
         assert box.reaches(client)
+
+
+def read(box: Victim) -> tuple[int, int]:
+    """How many lines of the API's log the jail, and CrowdSec's parsers, have taken by now."""
+    jail = box.sh("fail2ban-client status api-abuse")
+    metrics = get(box, "http://127.0.0.1:6060/metrics")
+    found = re.search(rf'cs_filesource_hits_total{{source="{API_LOG}"}} (\d+)', metrics)
+    return int(jail.partition("Total failed:")[2].split()[0]), int(found[1]) if found else 0
+
+
+@on_each_victim
+def test_ordinary_requests_in_the_apis_log_raise_nothing(box: Victim) -> None:
+    # As many clients as people would be: a single one that asks for all of it at once is a crawler.
+    clients = [f"203.0.113.{number}" for number in range(1, 21)]
+    # Now and then one has mistyped an address or a password, or two have saved the same thing.
+    statuses = (*(200,) * 12, 404, *(201,) * 5, 401, 200, 409)
+    corpus = [
+        {
+            "remote_addr": clients[number % len(clients)],
+            "method": method,
+            "path": path,
+            "route": path.partition("?")[0],
+            "status": statuses[number % len(statuses)],
+            "user_agent": agent,
+        }
+        for number, (method, path, _body, agent) in enumerate(requests())
+    ]
+    before = read(box)
+    box.log(corpus)
+    wait_for(
+        lambda: all(now - then >= len(corpus) for now, then in zip(read(box), before, strict=True)),
+        seconds=30,
+        what=f"{len(corpus)} lines taken by both",
+    )
+    time.sleep(3)
+    assert not box.banned("api-abuse") & {*clients}
+    assert not box.decisions().keys() & {*clients}
 
 
 @on_each_victim

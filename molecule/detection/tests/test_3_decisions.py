@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import time
 from typing import Any
 
-from tests.integration.ask import wait_for
+from tests.integration.ask import logql, wait_for
 from tests.integration.attacks import raw_request
 from tests.integration.play import run_playbook
 from tests.integration.target import send, serving
-from tests.integration.victim import ATTACKER, Victim, every_victim, on_each_victim
+from tests.integration.victim import ATTACKER, STORE, Victim, every_victim, on_each_victim
 
 RESPOND = "playbooks/respond_attack.yml"
 INTRUDER = "198.51.100.70"
@@ -93,6 +94,7 @@ def records(box: Victim) -> list[dict[str, Any]]:
 
 def test_respond_to_an_attack() -> None:
     boxes = every_victim()
+    began = time.time()
     for box in boxes:
         box.requests(3, INTRUDER, path="/api/v1/buildings?id=1%20UNION%20SELECT")
         assert box.reaches(INTRUDER)
@@ -104,7 +106,9 @@ def test_respond_to_an_attack() -> None:
         record = records(box)[-1]
         assert (record["action"], record["by"], record["dropped"]) == ("ban", "ada", True)
         assert record["before"] == []
-        assert any("UNION%20SELECT" in line for line in record["evidence"])
+        (seen,) = (one for one in record["evidence"] if one["log"].endswith("/api.log"))
+        assert seen["found"] >= 3
+        assert "UNION%20SELECT" in seen["lines"][-1]
     again = run_playbook(RESPOND, "-e", f"address={INTRUDER} by=ada reason=test")
     assert again.text.count("changed=0") == 2, again.text
     lifted = run_playbook(RESPOND, "-e", f"address={INTRUDER} lift=true by=grace")
@@ -116,6 +120,15 @@ def test_respond_to_an_attack() -> None:
         lines = box.sh("tail -2 /var/log/koprogo/remediation.log").splitlines()
         told = [(line["action"], line["outcome"]) for line in map(json.loads, lines)]
         assert told == [("ban", "dropped"), ("unban", "let in")]
+    # On the dashboards too, from either host.
+    query = f'{{job="koprogo-remediation"}} | json | address="{INTRUDER}"'
+
+    def shown() -> list[tuple[str, str]]:
+        lines = [json.loads(line) for _time, line in logql(STORE, query, since=time.time() - began)]
+        return sorted((line["host"], line["action"]) for line in lines)
+
+    every = sorted((box.name, action) for box in boxes for action in ("ban", "unban"))
+    wait_for(lambda: shown() == every, seconds=30, what="what was done in Loki")
 
 
 def test_some_are_never_banned() -> None:

@@ -52,15 +52,17 @@ def test_changed_options_are_a_reload_and_a_restart_forgets_nobody() -> None:
     before = [processes(box) for box in boxes]
     loaded = [rules(box) for box in boxes]
 
-    outcome = run_playbook(*CONFIGURE, "-e", json.dumps(CHANGED))
-    assert outcome.rc == 0, outcome.text
-    for box, count in zip(boxes, loaded, strict=True):
-        assert box.sh("fail2ban-client get sshd maxretry").strip() == "11"
-        assert "ssh.service" in box.sh("fail2ban-client get own journalmatch")
-        assert rules(box) == count + 1
-    assert banned_everywhere()
-
-    outcome = run_playbook(*CONFIGURE)
+    try:
+        outcome = run_playbook(*CONFIGURE, "-e", json.dumps(CHANGED))
+        assert outcome.rc == 0, outcome.text
+        for box, count in zip(boxes, loaded, strict=True):
+            assert box.sh("fail2ban-client get sshd maxretry").strip() == "11"
+            assert "ssh.service" in box.sh("fail2ban-client get own journalmatch")
+            assert rules(box) == count + 1
+        assert banned_everywhere()
+    finally:
+        # A jail too many would ban those who attack for the tests that follow.
+        outcome = run_playbook(*CONFIGURE)
     assert outcome.rc == 0, outcome.text
     for box, count in zip(boxes, loaded, strict=True):
         assert "own" not in box.sh("fail2ban-client status")

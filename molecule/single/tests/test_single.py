@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tests.integration.ask import logql, promql, sockets, targets_up, wait_for
@@ -19,6 +20,7 @@ JOBS = {
     "koprogo-business",
     "koprogo-api",
     "koprogo-api-health",
+    *(("grafana",) if os.environ.get("GRAFANA_DEB") else ()),
 }
 
 

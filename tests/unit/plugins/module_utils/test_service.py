@@ -138,7 +138,10 @@ def no_real_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (LOOPING, "stopped", None, ["stop"]),
         (DEAD, "stopped", None, []),
         ({**DEAD, "UnitFileState": "disabled"}, "stopped", False, []),
-        ({"LoadState": "not-found"}, "stopped", False, []),
+        ({**DEAD, "LoadState": "not-found"}, "stopped", False, []),
+        # Their files were removed while they ran.
+        ({"LoadState": "not-found"}, "stopped", False, ["stop"]),
+        ({"LoadState": "not-found", "ActiveState": "failed"}, "stopped", False, ["stop"]),
     ],
 )
 def test_what_is_done(

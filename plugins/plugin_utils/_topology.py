@@ -305,11 +305,28 @@ def expected_targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]
     ]
 
 
+def _omission_errors(groups: Groups, hostvars: HostVars) -> list[str]:
+    """What C(koprogo_omit) leaves out that does not exist, once for all hosts that share it."""
+    known = {component.name for component in CATALOGUE}
+    found: dict[str, list[str]] = {}
+    for host in _members(groups, "all"):
+        omitted = hostvars[host].get("koprogo_omit") or []
+        if not isinstance(omitted, (list, tuple)):
+            found.setdefault(f"expected a list of components, found {omitted!r}", []).append(host)
+            continue
+        for name in omitted:
+            if name not in known:
+                what = f"expected some of {', '.join(sorted(known))}, found {name!r}"
+                found.setdefault(what, []).append(host)
+    return [f"koprogo_omit of {', '.join(hosts)}: {what}" for what, hosts in found.items()]
+
+
 def inventory_errors(groups: Groups, hostvars: HostVars) -> list[str]:
     """What is wrong with the inventory itself, one sentence each; empty when it can be deployed."""
     errors = []
     if not _members(groups, "monitoring"):
         errors.append("inventory group 'monitoring': expected at least one host, found none")
+    errors += _omission_errors(groups, hostvars)
     for host in _members(groups, "all"):
         seen: dict[int, str] = {}
         for component, port in ports_of(host, groups, hostvars):

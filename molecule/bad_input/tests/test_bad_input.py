@@ -71,6 +71,10 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
             ["grafana_admin_password: expected a value"],
         ),
         (
+            {"koprogo_omit": ["grafana", "graphana"]},
+            ["koprogo_omit of ", "prometheus, ", "found 'graphana'"],
+        ),
+        (
             {"prometheus_alerts": {"ApiDwn": {"enabled": False}}},
             ["prometheus_alerts.ApiDwn: unknown alert; did you mean ApiDown?"],
         ),

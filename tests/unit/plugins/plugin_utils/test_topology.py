@@ -200,3 +200,18 @@ def test_the_sensor_runs_in_its_group() -> None:
     assert "crowdsec" not in names
     assert "suricata" not in topology.packages_of("db1", groups, variables)
     assert "fail2ban" in topology.packages_of("db1", groups, variables)
+
+
+def test_leaving_out_what_does_not_exist_is_an_error_once_for_all_hosts_that_share_it() -> None:
+    mistyped: dict[str, dict[str, Any]] = {
+        host: {"koprogo_omit": ["grafana", "graphana"]} for host in ("mon1", "db1")
+    }
+    (error,) = topology.inventory_errors(FLEET, hostvars(FLEET, **mistyped))
+    assert error.startswith("koprogo_omit of mon1, db1: expected some of alertmanager, ")
+    assert error.endswith("found 'graphana'")
+
+
+def test_leaving_out_takes_a_list() -> None:
+    # Each letter of a text would be looked for in it: 'loki' is in 'loki_old' too.
+    (error,) = topology.inventory_errors(SINGLE, hostvars(SINGLE, box={"koprogo_omit": "loki"}))
+    assert error == "koprogo_omit of box: expected a list of components, found 'loki'"

@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._stack_repor
     rows,
     table,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import omitted
 
 _OBSERVED = ("__verify_host", "__verify_monitoring")
 _WIDEST = 180
@@ -55,7 +56,7 @@ def _omitted(
         }
         for host in hosts
         for component in CATALOGUE
-        if component.name in (hostvars[host].get("koprogo_omit") or [])
+        if component.name in omitted(hostvars[host])
         if not component.groups or any(host in groups.get(name, []) for name in component.groups)
     ]
 

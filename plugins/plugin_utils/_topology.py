@@ -12,7 +12,7 @@ This file is private to the collection.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -34,6 +34,7 @@ __all__ = [
     "gateway_modules",
     "has_doors",
     "inventory_errors",
+    "omitted",
     "packages_of",
     "port_of",
     "ports_of",
@@ -58,11 +59,17 @@ def address(host: str, hostvars: Mapping[str, Any]) -> str:
     return str(hostvars.get("koprogo_address") or hostvars.get("ansible_host") or host)
 
 
+def omitted(variables: Mapping[str, Any]) -> Sequence[Any]:
+    """What C(koprogo_omit) names; nothing where it is no list, which preflight refuses."""
+    names = variables.get("koprogo_omit")
+    return names if isinstance(names, (list, tuple)) else ()
+
+
 def _runs(component: Component, host: str, groups: Groups, hostvars: HostVars) -> bool:
     variables = hostvars[host]
     if component.between_hosts and not has_doors(groups):
         return False
-    if component.name in (variables.get("koprogo_omit") or []):
+    if component.name in omitted(variables):
         return False
     if component.only_if and not boolean(variables.get(component.only_if) or False, strict=False):
         return False
@@ -307,16 +314,16 @@ def expected_targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]
 
 def _omission_errors(groups: Groups, hostvars: HostVars) -> list[str]:
     """What C(koprogo_omit) leaves out that does not exist, once for all hosts that share it."""
-    known = {component.name for component in CATALOGUE}
+    known = sorted(component.name for component in CATALOGUE)
     found: dict[str, list[str]] = {}
     for host in _members(groups, "all"):
-        omitted = hostvars[host].get("koprogo_omit") or []
-        if not isinstance(omitted, (list, tuple)):
-            found.setdefault(f"expected a list of components, found {omitted!r}", []).append(host)
-            continue
-        for name in omitted:
+        given = hostvars[host].get("koprogo_omit") or []
+        names = omitted(hostvars[host])
+        if given and not names:
+            found.setdefault(f"expected a list of components, found {given!r}", []).append(host)
+        for name in names:
             if name not in known:
-                what = f"expected some of {', '.join(sorted(known))}, found {name!r}"
+                what = f"expected some of {', '.join(known)}, found {name!r}"
                 found.setdefault(what, []).append(host)
     return [f"koprogo_omit of {', '.join(hosts)}: {what}" for what, hosts in found.items()]
 

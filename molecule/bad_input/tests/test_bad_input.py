@@ -74,6 +74,7 @@ def inventory(tmp_path: Path, groups: dict[str, list[str]]) -> str:
             {"koprogo_omit": ["grafana", "graphana"]},
             ["koprogo_omit of ", "prometheus, ", "found 'graphana'"],
         ),
+        ({"koprogo_omit": 5}, ["koprogo_omit of ", "expected a list of components, found 5"]),
         (
             {"prometheus_alerts": {"ApiDwn": {"enabled": False}}},
             ["prometheus_alerts.ApiDwn: unknown alert; did you mean ApiDown?"],

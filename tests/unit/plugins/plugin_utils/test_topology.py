@@ -211,7 +211,14 @@ def test_leaving_out_what_does_not_exist_is_an_error_once_for_all_hosts_that_sha
     assert error.endswith("found 'graphana'")
 
 
-def test_leaving_out_takes_a_list() -> None:
-    # Each letter of a text would be looked for in it: 'loki' is in 'loki_old' too.
-    (error,) = topology.inventory_errors(SINGLE, hostvars(SINGLE, box={"koprogo_omit": "loki"}))
-    assert error == "koprogo_omit of box: expected a list of components, found 'loki'"
+@pytest.mark.parametrize("given", ["loki", 5, True, {"loki": None}])
+def test_leaving_out_takes_a_list(given: object) -> None:
+    # A text would be searched for each name: 'loki' is in 'loki_old' too.
+    (error,) = topology.inventory_errors(SINGLE, hostvars(SINGLE, box={"koprogo_omit": given}))
+    assert error == f"koprogo_omit of box: expected a list of components, found {given!r}"
+
+
+def test_leaving_out_takes_names() -> None:
+    variables = hostvars(SINGLE, box={"koprogo_omit": [{"loki": None}]})
+    (error,) = topology.inventory_errors(SINGLE, variables)
+    assert error.endswith("found {'loki': None}")

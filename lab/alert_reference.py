@@ -39,10 +39,11 @@ koprogo_alerts:
   DiskFull: {threshold: 0.2, keep_firing_for: 10m}
 ```
 
-Every alert has `enabled`, `for`, `severity` and `keep_firing_for`; the tables list what else it has, with
-the default. An alert marked *deployment* concerns no single host and is set for the deployment alone. A
-name, a type or a value that cannot be stops `site.yml` before anything is changed. Alerts of your own go
-into `prometheus_rules` and `loki_rules`, under other names; to replace one of these, disable it first.
+Every alert has `enabled`, `for` and `severity`; those of Prometheus also have `keep_firing_for` (`0s` by
+default), which Loki does not know. The tables list what else an alert has, with the default. An alert
+marked *deployment* concerns no single host and is set for the deployment alone. A name, a type or a value
+that cannot be stops `site.yml` before anything is changed. Alerts of your own go into `prometheus_rules`
+and `loki_rules`, under other names; to replace one of these, disable it first.
 
 Each alert carries the labels `severity`, `component`, `deployment` and, where it concerns one, `host`; and
 the annotations `summary`, `description`, `value`, `runbook_url`, `dashboard_url`, `logs_url` and, for the
@@ -68,7 +69,7 @@ def _further(alert: Any) -> str:
 def _row(alert: Any, page: str) -> str:
     scope = "host" if alert.per_host else "deployment"
     name = f"[{alert.name}](runbooks/{page}.md)"
-    cells = (name, alert.severity, alert.hold, alert.keep, scope, _further(alert))
+    cells = (name, alert.severity, alert.hold, scope, _further(alert))
     return f"| {' | '.join(cells)} |"
 
 
@@ -86,8 +87,8 @@ def reference() -> str:
             for alert in _alerts_catalogue.ALERTS.values()
             if alert.source == source and alert.component in components
         ]
-        head = "| alert | severity | for | keep_firing_for | about | further settings |\n"
-        parts.append(f"## {title}\n\n{head}| --- | --- | --- | --- | --- | --- |")
+        head = "| alert | severity | for | about | further settings |\n"
+        parts.append(f"## {title}\n\n{head}| --- | --- | --- | --- | --- |")
         parts += [*rows, ""]
     return "\n".join(parts)
 

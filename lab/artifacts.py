@@ -163,14 +163,21 @@ ARTIFACTS = (
 )
 
 
+def _is_whole(target: Path, checksum: Path) -> bool:
+    """Whether the archive in the cache is the one that was put there; a damaged one is built again."""
+    if not (target.exists() and checksum.exists()):
+        return False
+    return checksum.read_text(encoding="utf-8").split()[:1] == [sha256_of(target)]
+
+
 def ensure_artifact(artifact: Artifact, say: Say) -> str:
     """Build an archive unless it is in the cache; return a sentence about it."""
     target = artifact.path
     checksum = target.with_name(f"{target.name}.sha256")
-    if target.exists() and checksum.exists():
+    if _is_whole(target, checksum):
         return f"{target.name} is in the cache"
     with locked(target.with_name(f"{artifact.name}.lock"), say):
-        if target.exists() and checksum.exists():
+        if _is_whole(target, checksum):
             return f"{target.name} was built by another run"
         go_mod = (_HERE / "loki" / "go.mod").read_text(encoding="utf-8")
         go = ensure_go(required_version(go_mod), say)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from lab import quality
 from lab.artifacts import ARTIFACTS, INDEX, ensure_artifact, write_index
 from lab.bench import bench, bench_alerts
+from lab.bench_demo import bench_demo
 from lab.bench_disk import bench_disk
 from lab.bench_latency import bench_latency
 from lab.bench_protection import bench_protection
 from lab.bench_remedies import bench_remedies
-from lab.demo import bring_down, bring_up, preparation
+from lab.demo import bring_down, bring_up
 from lab.engine import ensure_engine
 from lab.hosts import start_hosts
 from lab.images import RELEASES, ensure_image
@@ -73,7 +74,7 @@ def _parts(*parts: Callable[[], int | None]) -> Callable[[argparse.Namespace], i
 
 
 def _prepare(_options: argparse.Namespace) -> int:
-    run_steps(preparation(), Clock())
+    run_steps(quality.test_preparation(), Clock())
     return 0
 
 
@@ -90,12 +91,16 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "prepare": ("make all that the scenarios need", _prepare),
     "bench": (
         "measure everything and write docs/benchmarks.md",
-        _parts(bench, bench_alerts, bench_disk, bench_latency, bench_protection, bench_remedies),
+        _parts(
+            *(bench, bench_alerts, bench_disk, bench_latency, bench_protection, bench_remedies),
+            bench_demo,
+        ),
     ),
     "bench-alerts": (
         "measure rules, dashboards and notifications, and write their part of the page",
         _parts(bench_alerts),
     ),
+    "bench-demo": ("measure the demo from nothing, a quarter of an hour", _parts(bench_demo)),
     "bench-disk": ("measure the deletion of a million files", _parts(bench_disk)),
     "bench-latency": ("measure the reading of a log of 1 GB", _parts(bench_latency)),
     "bench-protection": (
@@ -111,7 +116,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "lint": ("check style, types and the built collection", lambda _: quality.lint()),
     "sanity": ("run ansible-test sanity on the built collection", lambda _: sanity()),
     "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
-    "test": ("lint, unit tests and all scenarios", lambda options: quality.test(options.only)),
+    "test": (
+        "lint, unit tests, all scenarios and the demo",
+        lambda options: quality.test(options.only),
+    ),
     "docs": (
         "write the pages that are made from the sources",
         lambda _: quality.modules("lab.role_reference", "lab.alert_reference"),
@@ -139,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, (help_text, _) in _COMMANDS.items():
         command = commands.add_parser(name, help=help_text)
         if name == "test":
-            command.add_argument("only", nargs="?", default="", help="one scenario only")
+            command.add_argument("only", nargs="?", default="", help="one scenario only, or demo")
     options = parser.parse_args(arguments)
     try:
         return _COMMANDS[options.command][1](options)

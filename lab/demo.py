@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.artifacts import ARTIFACTS, ensure_artifact, write_index
@@ -17,14 +20,25 @@ from lab.engine import ensure_engine
 from lab.hosts import HOSTS, remove_hosts, start_hosts
 from lab.images import RELEASES, ensure_image, reachable
 from lab.paths import ROOT, STATE
-from lab.shell import Argv, LabError, answers, run, stream
+from lab.shell import LabError, answers, run, stream
 from lab.steps import Clock, Say, Step, clock, run_steps
 from lab.tunnel import DOORS, check_ports, close_tunnel, local_port, open_tunnel
-from lab.venv import ensure_venv, tool, tool_environment
+from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["bring_down", "bring_up", "grafana_source", "preparation", "summary"]
+__all__ = [
+    "RECORD",
+    "Took",
+    "bring_down",
+    "bring_up",
+    "grafana_source",
+    "play",
+    "preparation",
+    "summary",
+]
 
-_INVENTORY = ROOT / "inventories" / "demo"
+# How long the last run took, and each part of it.
+RECORD = STATE / "demo.json"
+_INVENTORY = Path("inventories") / "demo"
 # inventories/demo has the lookup that makes it.
 _SIGN_IN = "sign in as admin, the password is in .cache/lab/demo/grafana-password"
 _REPOSITORY = "https://apt.grafana.com/dists/stable/InRelease"
@@ -74,11 +88,24 @@ def grafana_source(package: str, *, repository_answers: bool) -> tuple[dict[str,
     )
 
 
-def _playbook(name: str, *extra: str) -> Argv:
-    return [tool("ansible-playbook"), "-i", _INVENTORY, ROOT / name, *extra]
+@dataclass(frozen=True, kw_only=True)
+class Took:
+    """Seconds of a run of the demo: of all of it, of the steps before the playbooks, of each playbook."""
+
+    total: float
+    preparation: float
+    steps: Mapping[str, float]
+    plays: Mapping[str, float]
 
 
-def summary(grafana: str, durations: dict[str, float], *, with_grafana: bool) -> str:
+def play(playbook: str, variables: Mapping[str, object]) -> list[str]:
+    """Return the command of a playbook, as one may give it in the checkout."""
+    command = ["ansible-playbook", "-i", str(_INVENTORY), playbook]
+    # JSON and not k=v: only so does a list stay a list.
+    return command + (["--extra-vars", json.dumps(variables)] if variables else [])
+
+
+def summary(grafana: str, took: Took, *, with_grafana: bool) -> str:
     """Return the last screen: addresses, what was verified, what could not be had."""
     lines = ["", "KoproGo's monitoring runs on three hosts:"]
     lines += [f"  {host.name:<5} {host.release}  {host.address}" for host in HOSTS]
@@ -87,7 +114,8 @@ def summary(grafana: str, durations: dict[str, float], *, with_grafana: bool) ->
         if door.name != "Grafana" or with_grafana:
             lines.append(f"  {door.name:<13} http://127.0.0.1:{local_port(door)}")
     lines += ["", "Verified: playbooks/verify.yml asked the running system; its table is above."]
-    lines += [grafana, "", "Took: " + ", ".join(f"{k} {clock(v)}" for k, v in durations.items())]
+    parts = {"preparation": took.preparation, **took.plays}
+    lines += [grafana, "", "Took: " + ", ".join(f"{k} {clock(v)}" for k, v in parts.items())]
     lines += ["Again: make demo (reuses everything).   Remove it: make demo-down"]
     return "\n".join(lines)
 
@@ -106,7 +134,7 @@ def bring_up() -> None:
         say("installing PostgreSQL and the sample API")
         log = STATE / "sample.log"
         log.unlink(missing_ok=True)
-        run(_playbook("lab/playbooks/sample.yml"), log, cwd=ROOT, env=tool_environment())
+        run(play("lab/playbooks/sample.yml", {}), log, cwd=ROOT, env=tool_environment())
 
     images = tuple(release.name for release in RELEASES)
     steps = [
@@ -114,29 +142,34 @@ def bring_up() -> None:
         Step("hosts", start_hosts, needs=images),
         Step("sample", sample, needs=("hosts", "venv")),
     ]
-    began = time.monotonic()
-    run_steps(steps, board)
-    durations = {"preparation": time.monotonic() - began}
-    # JSON and not k=v: only so does a list stay a list.
-    extra = ["--extra-vars", json.dumps(variables)] if variables else []
-    for name in ("site", "verify"):
-        board.say(name, f"ansible-playbook -i inventories/demo playbooks/{name}.yml")
+    durations = run_steps(steps, board)
+    prepared = time.monotonic()
+    plays = {}
+    for name in ("site.yml", "verify.yml"):
+        command = play(f"playbooks/{name}", variables)
+        board.say(name, shlex.join(command))
         began = time.monotonic()
-        _play(name, extra)
-        durations[f"{name}.yml"] = time.monotonic() - began
+        _play(command)
+        plays[name] = time.monotonic() - began
     board.say("tunnel", open_tunnel(lambda text: board.say("tunnel", text)))
-    (STATE / "demo.json").write_text(json.dumps(durations) + "\n", encoding="utf-8")
-    print(summary(grafana, durations, with_grafana="koprogo_omit" not in variables))
+    took = Took(
+        total=time.monotonic() - board.started,
+        preparation=prepared - board.started,
+        steps=durations,
+        plays=plays,
+    )
+    RECORD.write_text(json.dumps(asdict(took), indent=2) + "\n", encoding="utf-8")
+    print(summary(grafana, took, with_grafana="koprogo_omit" not in variables))
 
 
-def _play(name: str, extra: list[str]) -> None:
+def _play(command: Sequence[str]) -> None:
     # What changed is worth a line; what was as it should be is not.
     quiet = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
     env = {**tool_environment(), **quiet}
-    code = stream(_playbook(f"playbooks/{name}.yml", *extra), cwd=ROOT, env=env)
+    code = stream(command, cwd=ROOT, env=env)
     if code != 0:
         raise LabError(
-            f"playbooks/{name}.yml failed ({code}): its messages are above."
+            f"`{shlex.join(command)}` failed ({code}): its messages are above."
             " The hosts are still there; `make demo` goes on from here."
         )
 
@@ -151,5 +184,5 @@ def bring_down() -> None:
     # What Ansible learned about hosts that are no more.
     for host in HOSTS:
         (ROOT / ".cache" / "facts" / host.name).unlink(missing_ok=True)
-    shutil.rmtree(_INVENTORY / ".pki", ignore_errors=True)
+    shutil.rmtree(ROOT / _INVENTORY / ".pki", ignore_errors=True)
     print(f"Removed: {', '.join(removed)}." if removed else "There was nothing to remove.")

@@ -28,6 +28,7 @@ __all__ = [
     "annotation_queries",
     "fill",
     "has_data",
+    "legend",
     "load",
     "options_query",
     "panel_queries",
@@ -38,6 +39,7 @@ __all__ = [
 #: The choice of everything.
 ALL = ("$__all",)
 _REFERENCE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\[\[(\w+)(?::(\w+))?\]\]|\$(\w+)")
+_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LABEL_VALUES = re.compile(r"^label_values\((?:(.*),)?\s*(\w+)\s*\)$", re.DOTALL)
 
 
@@ -169,6 +171,16 @@ def panel_queries(panel: Panel) -> list[Query]:
         )
         for target in panel.raw.get("targets") or []
     ]
+
+
+def legend(form: str, labels: Mapping[str, str]) -> str:
+    """A series' name as Grafana makes it from a legend's form."""
+    if form and form != "__auto":
+        return _LABEL.sub(lambda found: labels.get(found[1], ""), form).strip()
+    rest = {key: value for key, value in labels.items() if key != "__name__"}
+    if not rest:
+        return labels.get("__name__", "")
+    return "{" + ", ".join(f'{key}="{value}"' for key, value in sorted(rest.items())) + "}"
 
 
 def annotation_queries(dashboard: Mapping[str, Any]) -> list[Query]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,15 +78,22 @@ def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None 
 
 
 def run_parts(
-    parts: Sequence[Part], *, lanes: int = LANES, logs: Path = _LOGS, heartbeat: float = 60
+    parts: Sequence[Part],
+    *,
+    lanes: int = LANES,
+    logs: Path = _LOGS,
+    heartbeat: float = 60,
+    board: Clock | None = None,
+    after: Callable[[], object] | None = None,
 ) -> list[Outcome]:
     """Run all parts, ``lanes`` at a time, or one more where some of them mostly wait; a failed one does
     not stop the others.
 
     A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
-    failed one's is shown.
+    failed one's is shown. On ``board`` they may share a clock with what runs beside them: what does not
+    mostly wait begins when ``after`` returns, so that it isn't a lane too many.
     """
-    board = Clock()
+    board = board or Clock()
     if len(parts) == 1:
         return [_perform(parts[0], board, None)]
     logs.mkdir(parents=True, exist_ok=True)
@@ -103,6 +110,8 @@ def run_parts(
             return part
 
     def lane(*, waiters: bool) -> None:
+        if after and not waiters:
+            after()
         while part := take(waiters=waiters):
             log = logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
             outcomes[part.name] = _perform(part, board, log)
@@ -111,6 +120,7 @@ def run_parts(
     # One more than the cores where there is waiting to do; one at least keeps to what works.
     waiting = min(lanes, sum(part.waits for part in parts))
     kinds = [False] * (lanes + bool(waiting) - waiting) + [True] * waiting
+    processors = _Processors()
     with ThreadPoolExecutor(len(kinds)) as pool:
         left = {pool.submit(lane, waiters=waiters) for waiters in kinds}
         while left:
@@ -120,8 +130,34 @@ def run_parts(
             if not done:
                 taken = [part.name for part in parts if part not in queue]
                 names = [name for name in taken if name not in outcomes]
-                board.say("…", f"still at it: {', '.join(names)}")
+                board.say("…", f"still at it: {', '.join(names)} ({processors.told()})")
     return [outcomes[part.name] for part in parts]
+
+
+class _Processors:
+    """What a run had of the processors: a late test on a machine lent to others is another thing than a
+    slow test.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._ticks()
+
+    @staticmethod
+    def _ticks() -> tuple[int, int, int]:
+        """Return all ticks, the idle ones and the stolen ones (proc(5), the first line of stat)."""
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+        ticks = [int(word) for word in first.split()[1:9]]
+        return sum(ticks), ticks[3] + ticks[4], ticks[7]
+
+    def told(self) -> str:
+        """Return the load now, and the shares that were idle and stolen since it was told last."""
+        now = self._ticks()
+        spent, idle, stolen = (new - old for new, old in zip(now, self._before, strict=True))
+        self._before = now
+        whole = max(spent, 1)
+        return (
+            f"load {os.getloadavg()[0]:.1f}, idle {idle / whole:.0%}, stolen {stolen / whole:.0%}"
+        )
 
 
 def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:

@@ -7,30 +7,36 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from lab.demo import preparation
 from lab.images import RELEASES
 from lab.parts import Outcome, Part, run_parts, table
 from lab.paths import ROOT
-from lab.shell import LabError, stream
+from lab.shell import LabError, answers, install_packages, stream
 from lab.steps import Clock, Say, Step, run_steps
 from lab.venv import ensure_venv, tool_environment
 
-__all__ = ["check", "lint", "modules", "scenarios", "test"]
+__all__ = ["check", "lint", "modules", "scenarios", "test", "test_preparation"]
 
 _PYTHON_FOLDERS = ("lab", "plugins", "tests", "molecule", "extensions")
 
 _LONG = ("detection", "component", "default", "doors", "alertmanager", "archives")
-# For each alert's time until it fires, and until it is resolved; for faults and deadlines.
-_WAITING = ("alerts", "alerts13", "remediation")
+# For each alert's time until it fires, and until it is resolved; for faults and deadlines. The longest
+# first, and with it the two that load processors one after the other: together they made each other late.
+_WAITING = ("remediation", "alerts", "alerts13")
+# Not a scenario: it is `make demo` itself.
+_DEMO = "demo"
 
 
 def scenarios(root: Path = ROOT) -> list[str]:
     """Return the names of all Molecule scenarios, the long ones first: they fill the lanes best."""
-    names = [path.parent.name for path in (root / "molecule").glob("*/molecule.yml")]
-    return sorted(names, key=lambda name: (name not in _LONG, name))
+    names = {path.parent.name for path in (root / "molecule").glob("*/molecule.yml")}
+    first = [name for name in (*_WAITING, *_LONG) if name in names]
+    return [*first, *sorted(names.difference(first))]
 
 
 def _report(outcomes: Sequence[Outcome], began: float) -> int:
@@ -80,42 +86,60 @@ def modules(*names: str) -> int:
     return next((code for code in codes if code), 0)
 
 
+def test_preparation() -> list[Step]:
+    """Return the steps that all scenarios need, whoever runs them."""
+
+    def names(_say: Say) -> None:
+        # By it a scenario gives its hosts names that the control node resolves.
+        if not answers(["dpkg-query", "--show", "libnss-wrapper"]):
+            install_packages(["libnss-wrapper"], "A scenario needs a resolver of its own")
+
+    return [*preparation(), Step("names", names)]
+
+
+def _host_part(name: str, env: Mapping[str, str]) -> Part:
+    """A scenario, or the demo: what starts hosts."""
+    if name == _DEMO:
+        return Part(
+            name, ("python", "-m", "pytest", "tests/demo", "--durations=5"), env=env, tries=2
+        )
+    argv = ("molecule", "test", "--scenario-name", name)
+    return Part(f"scenario {name}", argv, env=env, tries=2, waits=name in _WAITING)
+
+
 def test(only: str = "") -> int:
-    """Run everything, or one scenario."""
-    names = scenarios()
+    """Run everything, or one scenario, or the demo."""
+    # It has its minutes of work, as the long ones have.
+    names = [_DEMO, *scenarios()]
     if only and only not in names:
         raise LabError(f"S: expected one of {', '.join(names)}, found {only!r}.")
-    board = Clock()
-    began = time.monotonic()
-    outcomes: list[Outcome] = []
-    steps = preparation()
-    if not only:
-        # Beside the archives' builds, which leave a core idle for minutes. The unit tests take
-        # programs out of an image.
-        def checks(_say: Say) -> None:
-            outcomes.extend(run_parts([*_static_parts(), *_unit_parts(), _sanity_part()]))
-
-        needs = ("venv", *(release.name for release in RELEASES))
-        steps.append(Step("checks", checks, needs=needs))
-    durations = run_steps(steps, board)
-    seconds, slowest = max((took, name) for name, took in durations.items() if name != "checks")
-    outcomes.append(Outcome(f"preparation: {slowest}", passed=True, seconds=seconds))
     # Molecule wraps what Ansible says at the terminal's width, and colours it in a log too.
     env = (
         {"COLUMNS": "140"} if only and sys.stdout.isatty() else {"COLUMNS": "140", "NO_COLOR": "1"}
     )
-    parts = [
-        Part(
-            f"scenario {name}",
-            ("molecule", "test", "--scenario-name", name),
-            env=env,
-            tries=2,
-            waits=name in _WAITING,
-        )
-        for name in ([only] if only else names)
-    ]
-    outcomes += run_parts(parts)
-    return _report(outcomes, began)
+    hosts = [_host_part(name, env) for name in ([only] if only else names)]
+    board = Clock()
+    steps = test_preparation()
+    with ThreadPoolExecutor(1) as pool:
+        checks: list[Future[list[Outcome]]] = []
+
+        def begin_checks(_say: Say) -> None:
+            parts = [*_static_parts(), *_unit_parts(), _sanity_part()]
+            # Who has deadlines comes first.
+            parts = [replace(part, argv=("nice", *part.argv)) for part in parts]
+            checks.append(pool.submit(run_parts, parts, lanes=1, board=board))
+
+        if not only:
+            # Beside the archives' builds, which leave a core idle for minutes, and beside the scenarios
+            # that wait. The unit tests take programs out of an image.
+            needs = ("venv", *(release.name for release in RELEASES))
+            steps.append(Step("checks", begin_checks, needs=needs))
+        durations = run_steps(steps, board)
+        seconds, slowest = max((took, name) for name, took in durations.items())
+        outcomes = [Outcome(f"preparation: {slowest}", passed=True, seconds=seconds)]
+        outcomes += run_parts(hosts, board=board, after=lambda: [one.result() for one in checks])
+        outcomes += [outcome for one in checks for outcome in one.result()]
+    return _report(outcomes, board.started)
 
 
 def _ready() -> float:

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-from lab.dashboards.boards import write
+from ansible.plugins.loader import init_plugin_loader
+
+from lab.paths import ROOT
 
 if __name__ == "__main__":
+    init_plugin_loader([str(ROOT / "collections")])
+    from lab.dashboards.boards import write
+
     for name in write():
         print(name)

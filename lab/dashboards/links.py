@@ -12,6 +12,7 @@ from urllib.parse import quote
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard as models
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
 from plugins.plugin_utils._panels import PANELS
 
 __all__ = [
@@ -30,54 +31,7 @@ RUNBOOKS = "https://github.com/koprogo/observability/blob/main/docs/runbooks"
 
 API_LOG = 'job="koprogo-api", deployment=~"$deployment", host=~"$host"'
 DATABASE_LOG = 'job="postgresql", deployment=~"$deployment", host=~"$host"'
-_ANY_HOST = 'deployment=~"$deployment"'
-_STACK = f'job=~"prometheus|alertmanager|loki|log_collector", {_ANY_HOST}'
-_SYSTEM = f'job="system", {_ANY_HOST}, host=~"$host"'
-_BAD = 'severity_text=~"warn.*|err.*|crit.*|alert|emerg.*"'
-
-# The lines that explain an alert.
-_LOGS = {
-    "ApiDown": f'{{job=~"koprogo-api|koprogo-api-journal", {_ANY_HOST}, host=~"$host"}}',
-    "HighErrorRate": f'{{{API_LOG}}} |= "ERROR" | json',
-    "SlowApi": f"{{{API_LOG}}} | json | duration_ms > 1000",
-    "ApiAvailabilityBurnRate": f'{{{API_LOG}}} |= "ERROR" | json',
-    "ApiLatencyBurnRate": f"{{{API_LOG}}} | json | duration_ms > 1000",
-    "ApiErrorBurst": f'{{{API_LOG}}} |= "ERROR" | json',
-    "ApiSlowRequests": f"{{{API_LOG}}} | json | duration_ms > 1000",
-    "DatabaseDown": f"{{{DATABASE_LOG}}}",
-    "DatabaseConnectionsHigh": f'{{{DATABASE_LOG}}} |~ "too many|remaining connection slots"',
-    "DatabaseErrors": f'{{{DATABASE_LOG}}} |~ "ERROR|FATAL|PANIC"',
-    "DiskFull": f"{{{_SYSTEM}}} | {_BAD}",
-    "DiskFullPredicted": f"{{{_SYSTEM}}} | {_BAD}",
-    "MemoryExhaustion": f'{{{_SYSTEM}}} |~ "(?i)out of memory|oom"',
-    "HighCpu": f"{{{_SYSTEM}}}",
-    "FailedLogins": f'{{{API_LOG}}} |= "401" | json | path="/api/v1/auth/login"',
-    "AttackDetected": f'{{job=~"suricata|fail2ban", {_ANY_HOST}, host=~"$host"}}',
-    "ProtectionUnarmed": f'{{job=~"suricata|fail2ban|crowdsec", {_ANY_HOST}, host=~"$host"}}',
-    "Watchdog": f"{{{_STACK}}}",
-    "TargetMissing": f'{{job=~"prometheus|metrics_gateway", {_ANY_HOST}}}',
-    "ConfigurationReloadFailed": f'{{{_STACK}}} |~ "(?i)reload|configuration"',
-    "RuleEvaluationFailing": f'{{job="prometheus", {_ANY_HOST}}} |~ "(?i)rule"',
-    "NotificationsFailing": f'{{job="alertmanager", {_ANY_HOST}}}',
-    "LokiUnhealthy": f'{{job="loki", {_ANY_HOST}}}',
-    "LogCollectorUnhealthy": f'{{job="log_collector", {_ANY_HOST}}}',
-    "LogStreamSilent": f'{{job="log_collector", {_ANY_HOST}}}',
-    "ExporterScrapeErrors": (
-        f'{{job=~"node_exporter|postgres_exporter|sql_exporter|blackbox_exporter", {_ANY_HOST}}}'
-    ),
-    "CertificateExpiring": f'{{job=~"metrics_gateway|log_collector", {_ANY_HOST}}}',
-}
-# The runbook's eight have a playbook.
-_REMEDIATED = (
-    "ApiDown",
-    "DatabaseDown",
-    "DiskFull",
-    "HighErrorRate",
-    "MemoryExhaustion",
-    "SlowApi",
-    "HighCpu",
-    "DatabaseConnectionsHigh",
-)
+_CHOSEN = ',deployment=~"$deployment",host=~"$host"'
 _VARIABLE = re.compile(r"\$(?:\{\w+(?::\w+)?\}|\w+)")
 
 
@@ -92,10 +46,11 @@ def runbook_page(alert: str) -> str:
 
 
 def remediations() -> dict[str, str]:
-    """Alert to the command that remediates it, the host left to say."""
+    """Alert to the command that remediates it, inventory and host left to say."""
     return {
-        alert: f"ansible-playbook playbooks/remediate/{snake_case(alert)}.yml -l"
-        for alert in _REMEDIATED
+        name: f"ansible-playbook playbooks/remediate/{snake_case(name)}.yml -l"
+        for name, alert in ALERTS.items()
+        if alert.playbook
     }
 
 
@@ -141,7 +96,7 @@ def alert_links(dashboard: str, panel: int) -> list[builders.DashboardLink]:
     for alert, place in PANELS.items():
         if (place.dashboard, place.number) == (dashboard, panel):
             links.append(_link(f"Runbook: {alert}", runbook_page(alert)))
-            links.append(_link(f"Logs: {alert}", explore(_LOGS[alert])))
+            links.append(_link(f"Logs: {alert}", explore(ALERTS[alert].lines(_CHOSEN))))
     if links and dashboard != "koprogo-incident":
         incident = "/d/koprogo-incident?${__url_time_range}&${deployment:queryparam}"
         links.append(_link("What else is firing", incident))

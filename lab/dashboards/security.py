@@ -112,12 +112,12 @@ _NOW = Row(
                     "read, the firewall's sets are in place.",
                     *(
                         prom(f"koprogo_{name}_armed{{{_ANY}}}", f"{{{{host}}}} {name}")
-                        for name in ("suricata", "fail2ban", "crowdsec")
+                        for name in ("suricata", "fail2ban", "crowdsec", "firewall")
                     ),
                     names=_ARMED,
                     size=(24, 6),
                 ),
-                "Suricata, fail2ban and CrowdSec are not on these hosts.",
+                "Suricata, fail2ban, CrowdSec and doors are not on these hosts.",
             ),
         ),
     ],

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, KoproGo contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the stand-in's package: `python3 -m lab.grafana_standin.build FOLDER`.
+"""Build the stand-in's package and archive: `python3 -m lab.grafana_standin.build FOLDER`.
 
-Its files lie where the vendor's package puts them, so that what the role does to them is tested.
+Their files lie where the vendor's put them, so that what the role does to them is tested.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
-__all__ = ["VERSION", "build"]
+__all__ = ["VERSION", "build", "build_archive"]
 
 VERSION = "12.0.0~standin"
 _SOURCE = Path(__file__).parent
@@ -102,9 +103,8 @@ def _lay_out(root: Path) -> None:
         )
 
 
-def build(folder: Path) -> tuple[Path, str]:
-    """Write the package into a folder; return its path and sha256."""
-    folder.mkdir(parents=True, exist_ok=True)
+def build(folder: Path) -> Path:
+    """Write the package into a folder."""
     package = folder / f"grafana_{VERSION}_all.deb"
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "root"
@@ -116,11 +116,22 @@ def build(folder: Path) -> tuple[Path, str]:
             stdout=subprocess.DEVNULL,
             env={**os.environ, "SOURCE_DATE_EPOCH": _EPOCH},
         )
-    return package, hashlib.sha256(package.read_bytes()).hexdigest()
+    return package
+
+
+def build_archive(folder: Path) -> Path:
+    """Write the archive into a folder."""
+    path = folder / f"grafana-{VERSION}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo(f"grafana-{VERSION}/bin/grafana")
+        info.size, info.mode = (_SOURCE / "standin.py").stat().st_size, 0o755
+        with (_SOURCE / "standin.py").open("rb") as program:
+            archive.addfile(info, program)
+    return path
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise SystemExit("expected: python3 -m lab.grafana_standin.build FOLDER")
-    made, digest = build(Path(sys.argv[1]))
-    sys.stdout.write(f"{made} {digest}\n")
+    for made in (build(Path(sys.argv[1])), build_archive(Path(sys.argv[1]))):
+        sys.stdout.write(f"{made} {hashlib.sha256(made.read_bytes()).hexdigest()}\n")

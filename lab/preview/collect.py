@@ -11,21 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.panel_check import Answer, Stack, everything, options, request
-from lab.panels import Panel, Query, Span, fill, panel_queries, panels, variables
+from lab.panels import (
+    Panel,
+    Query,
+    Span,
+    annotation_queries,
+    fill,
+    legend,
+    panel_queries,
+    panels,
+    variables,
+)
+from lab.preview.marks import marks
 
-__all__ = ["collect", "legend"]
-
-_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-
-
-def legend(form: str, labels: Mapping[str, str]) -> str:
-    """A series' name as Grafana makes it from a legend's form."""
-    if form and form != "__auto":
-        return _LABEL.sub(lambda found: labels.get(found[1], ""), form).strip()
-    rest = {key: value for key, value in labels.items() if key != "__name__"}
-    if not rest:
-        return labels.get("__name__", "")
-    return "{" + ", ".join(f'{key}="{value}"' for key, value in sorted(rest.items())) + "}"
+__all__ = ["collect"]
 
 
 def _number(text: str) -> float | None:
@@ -130,13 +129,15 @@ def collect(stack: Stack, dashboard: Mapping[str, Any], span: Span) -> dict[str,
     choices, _answers = options(stack, known, span)
     chosen = everything(known, choices)
     found = list(panels(dashboard))
+    marked = annotation_queries(dashboard)
     queries = [(panel, query) for panel in found for query in panel_queries(panel)]
     urls = []
-    for _panel_of, query in queries:
+    for query in (*marked, *(query for _panel_of, query in queries)):
         expr = fill(query.expr, chosen=chosen, known=known, span=span, datasource=query.datasource)
         urls.append(request(stack, query, expr, span, most=100))
+    replies = stack.fetch(urls)
     answers: dict[int, list[tuple[Query, Answer]]] = {}
-    for (panel, query), answer in zip(queries, stack.fetch(urls), strict=True):
+    for (panel, query), answer in zip(queries, replies[len(marked) :], strict=True):
         answers.setdefault(panel.number, []).append((query, answer))
     return {
         "uid": dashboard["uid"],
@@ -150,5 +151,6 @@ def collect(stack: Stack, dashboard: Mapping[str, Any], span: Span) -> dict[str,
             for panel in dashboard["panels"]
             if panel["type"] == "row"
         ],
+        "marks": marks(dashboard, list(zip(marked, replies, strict=False)), span),
         "panels": [_panel(panel, answers.get(panel.number, [])) for panel in found],
     }

@@ -112,6 +112,18 @@ function limits(field) {
   return { silent: true, symbol: "none", lineStyle: { color, type: "dashed" }, label: { show: false }, data: steps.map((step) => ({ yAxis: step.value })) };
 }
 
+function annotations(data) {
+  // A series without samples: it carries the marks, and the legend leaves out what has no name.
+  const color = (mark) => COLORS[mark.color] || mark.color;
+  const line = (mark) => ({ xAxis: mark.start, name: mark.title, lineStyle: { color: color(mark), type: "dashed", width: 1 } });
+  const area = (mark) => [{ xAxis: mark.start, itemStyle: { color: color(mark), opacity: 0.12 } }, { xAxis: mark.end }];
+  return {
+    type: "line", data: [], silent: true,
+    markLine: { silent: true, symbol: ["none", "triangle"], symbolSize: 5, label: { show: false }, data: data.marks.map(line) },
+    markArea: { silent: true, data: data.marks.filter((mark) => mark.end > mark.start).map(area) },
+  };
+}
+
 function gaps(points, step) {
   // A hole in the samples is a hole in the curve.
   const result = [];
@@ -158,7 +170,7 @@ function drawGraph(panel, body, data) {
       valueAxis(field.unit, axisField, shownMarks && field.max === undefined ? { max: Math.max(limit, highest) * 1.1 } : {}),
       ...(right ? [valueAxis(right.own.unit, rightField, { position: "right", splitLine: { show: false } })] : []),
     ],
-    series: panel.series.map((one, at) => ({
+    series: [...panel.series.map((one, at) => ({
       name: one.name,
       type: asBars ? "bar" : "line",
       yAxisIndex: onRight(one) ? 1 : 0,
@@ -171,7 +183,7 @@ function drawGraph(panel, body, data) {
       areaStyle: onRight(one) || asBars ? undefined : { opacity: stack ? 0.3 : 0.08 },
       markLine: at === 0 ? shownMarks : undefined,
       data: stack ? one.points : gaps(one.points, step),
-    })),
+    })), annotations(data)],
   });
 }
 
@@ -328,6 +340,13 @@ function draw(data) {
   const choices = element("p", undefined, "choices");
   for (const one of data.variables) choices.append(element("span", `${one.label}: All (${one.options.join(", ").slice(0, 90)})`));
   head.append(choices);
+  const marked = element("p", undefined, "choices");
+  for (const one of data.marks.slice(-12)) {
+    const name = element("span", `${new Date(one.start).toISOString().slice(11, 16)} ${one.title}`);
+    name.style.color = COLORS[one.color] || one.color;
+    marked.append(name);
+  }
+  head.append(marked);
   const grid = document.getElementById("grid");
   for (const row of data.rows) {
     const heading = element("h2", `▾ ${row.title}`);

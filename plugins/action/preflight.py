@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    known_addresses,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
     variable_errors as alertmanager_errors,
 )
@@ -26,12 +30,32 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_cata
     settings_errors,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
-    Component,
+    DOOR_ROLES,
     setting,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
+    key_file,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
+    option_errors as certificate_errors,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._doors import (
+    address_errors,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._doors import (
+    option_errors as door_errors,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._grafana import (
+    password_problem,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import (
+    HostVars,
+    remembered,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
     missing_errors,
     option_errors,
+    variable_errors,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
     host_needs,
@@ -39,10 +63,22 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._protection 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
     variable_errors as protection_errors,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._sources import (
+    downloads,
+    selects,
+    source_errors,
+    vendors,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
     components_of,
+    has_doors,
     inventory_errors,
+    packages_of,
     ports_of,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._variables import (
+    FOREIGN_PREFIX,
+    PREFIX,
 )
 
 _SUPPORTED = {"Debian": ("12", "13")}
@@ -62,9 +98,16 @@ def _prometheus_errors(variables: Mapping[str, Any]) -> list[str]:
     return errors
 
 
-# Beyond types and formats: what a component's options mean together.
+def _grafana_errors(variables: Mapping[str, Any]) -> list[str]:
+    problem = password_problem(str(setting(variables, "grafana", "admin_password")))
+    return [problem] if problem else []
+
+
+# Beyond types and formats: what a role's options mean together.
 _VARIABLE_ERRORS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "alertmanager": alertmanager_errors,
+    "grafana": _grafana_errors,
+    "pki": certificate_errors,
     "prometheus": _prometheus_errors,
 }
 
@@ -76,42 +119,88 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     TRANSFERS_FILES = False
 
-    def _option_errors(
-        self, component: Component, task_vars: Mapping[str, Any]
-    ) -> tuple[list[str], list[str]]:
-        """Errors and warnings in the options of one role."""
+    def _templated(
+        self, names: Iterable[str], task_vars: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The variables of these names, and a sentence for each that can't be had."""
         variables: dict[str, Any] = {}
         errors: list[str] = []
-        for name in task_vars:
-            if not name.startswith(f"{component.name}_"):
-                continue
+        for name in names:
             try:
-                variables[name] = self._templar.template(task_vars[name])
+                variables[name] = self._templar.template(task_vars.get(name, {}))
             except AnsibleError as error:
                 errors.append(f"{name}: expected a value that can be templated, found: {error}")
-        errors += option_errors(component.name, variables) + missing_errors(component, variables)
-        if not errors and component.name in _VARIABLE_ERRORS:
-            errors = _VARIABLE_ERRORS[component.name](variables)
+        return variables, errors
+
+    def _option_errors(
+        self, role: str, needs: Iterable[str], task_vars: Mapping[str, Any], hostvars: HostVars
+    ) -> tuple[list[str], list[str]]:
+        """Errors and warnings in the options of one role."""
+        variables, errors = self._templated(
+            (name for name in task_vars if name.startswith(f"{role}_")), task_vars
+        )
+        errors += option_errors(role, variables) + missing_errors(role, needs, variables)
+        errors += source_errors(role, variables, task_vars, self._find_needle)
+        if not errors and role in _VARIABLE_ERRORS:
+            errors = _VARIABLE_ERRORS[role](variables)
         warnings: list[str] = []
-        if component.name == "alertmanager" and not errors:
+        if role == "alertmanager" and not errors:
             warnings = alertmanager_warnings(variables)
+        if role == "firewall" and not errors:
+            errors = door_errors(variables, hostvars)
         if not errors:
-            errors = protection_errors(component.name, variables)
+            errors = protection_errors(role, variables)
         return errors, warnings
+
+    def _variable_errors(self, task_vars: Mapping[str, Any]) -> list[str]:
+        """Errors in the inventory's own variables, which facts of such a name are not."""
+        names = [
+            name
+            for name in task_vars
+            if name.startswith(PREFIX)
+            and not name.startswith(FOREIGN_PREFIX)
+            and name not in task_vars.get("ansible_facts", {})
+        ]
+        variables, errors = self._templated(names, task_vars)
+        return errors + variable_errors(variables)
 
     def _alert_errors(self, task_vars: Mapping[str, Any], components: list[str]) -> list[str]:
         """The host's own settings of alerts, and Loki's rules, which share their names with Prometheus'."""
-        found: dict[str, Any] = {}
-        for name in (HOST_VARIABLE, DEPLOYMENT_VARIABLE, "loki_rules"):
-            try:
-                found[name] = self._templar.template(task_vars.get(name, {}))
-            except AnsibleError as error:
-                return [f"{name}: expected a value that can be templated, found: {error}"]
+        names = (HOST_VARIABLE, DEPLOYMENT_VARIABLE, "loki_rules", "prometheus_rules")
+        found, errors = self._templated(names, task_vars)
+        if errors:
+            return errors
         errors = settings_errors(HOST_VARIABLE, found[HOST_VARIABLE])
         deployment = found[DEPLOYMENT_VARIABLE]
         if "loki" in components and not settings_errors(DEPLOYMENT_VARIABLE, deployment):
-            errors += own_rule_errors("loki_rules", found["loki_rules"], deployment or {})
+            errors += own_rule_errors(
+                "loki_rules",
+                found["loki_rules"],
+                deployment or {},
+                beside=("prometheus_rules", found["prometheus_rules"]),
+            )
         return errors
+
+    @staticmethod
+    def _fetched(
+        roles: Iterable[str], task_vars: Mapping[str, Any], hostvars: HostVars
+    ) -> dict[str, Any]:
+        """What this run would fetch if the host lacked it."""
+        host, groups = task_vars["inventory_hostname"], task_vars["groups"]
+        found: dict[str, Any] = {"packages": [], "downloads": [], "vendors": []}
+        if selects(task_vars, []):
+            found["packages"] = packages_of(host, groups, hostvars, pinned=True)
+        hosts = task_vars["ansible_play_hosts"]
+        for role in roles:
+            if selects(task_vars, [f"{role}_install"]):
+                before = (
+                    hostvars[one]
+                    for one in hosts[: hosts.index(host)]
+                    if role in [c.name for c in components_of(one, groups, hostvars)]
+                )
+                found["downloads"] += downloads(role, hostvars[host], task_vars, before)
+                found["vendors"] += vendors(role, hostvars[host], task_vars)
+        return found
 
     @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:
@@ -130,23 +219,39 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)
         host = task_vars["inventory_hostname"]
-        groups, hostvars = task_vars["groups"], task_vars["hostvars"]
+        groups, hostvars = task_vars["groups"], remembered(task_vars["hostvars"])
 
-        errors = inventory_errors(groups, hostvars) + self._platform_errors(task_vars)
+        errors = inventory_errors(groups, hostvars) + address_errors(host, groups, hostvars)
+        errors += self._platform_errors(task_vars) + self._variable_errors(task_vars)
         components = components_of(host, groups, hostvars)
+        roles = {c.name: c.needs for c in components}
+        doors = [role for role in DOOR_ROLES if has_doors(groups)]
         warnings: list[str] = []
-        for component in components:
-            found, undone = self._option_errors(component, task_vars)
+        for role, needed in (roles | dict.fromkeys(doors, ())).items():
+            found, undone = self._option_errors(role, needed, task_vars, hostvars)
             errors += found
             warnings += undone
-        errors += self._alert_errors(task_vars, [c.name for c in components])
+        about_alerts = self._alert_errors(task_vars, [c.name for c in components])
+        errors += [error for error in about_alerts if error not in errors]
         needs = host_needs(
             [c.name for c in components], hostvars[host], task_vars.get("group_names", [])
         )
+        if doors:
+            needs["files"] += key_file(hostvars[host])
+        ports = ports_of(host, groups, hostvars)
+        own = "*"
+        if any(port.door for port in ports):
+            # A name that nobody knows is an error already.
+            own = next(iter(known_addresses(address(host, hostvars[host]))), own)
         module_args = {
-            "ports": {c.unit: port for c, port in ports_of(host, groups, hostvars)},
+            "ports": [
+                {"unit": port.unit, "port": port.number, **({"address": own} if port.door else {})}
+                for port in ports
+            ],
             "postgresql": host in groups.get("database", []),
             **needs,
+            # Quick to fail: what is wrong without the network is told first.
+            **({} if errors else self._fetched(roles, task_vars, hostvars)),
         }
         observed = self._execute_module(
             module_name="koprogo.observability.preflight",

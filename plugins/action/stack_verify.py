@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import CATALOGUE
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import remembered
 from ansible_collections.koprogo.observability.plugins.plugin_utils._stack_report import (
     Row,
     counts,
@@ -103,7 +104,8 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
-        hosts, hostvars = task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
+        hosts = task_vars["ansible_play_hosts_all"]
+        hostvars = remembered(task_vars["hostvars"])
         checks = self._collect(args.get("observed") or _OBSERVED, hosts, hostvars)
         found = rows(checks + _omitted(hosts, task_vars["groups"], hostvars))
         wrong = failures(found) if checks else ["nothing was checked"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import remembered
 from ansible_collections.koprogo.observability.plugins.plugin_utils._stack_plan import host_plan
 
 
@@ -30,7 +31,7 @@ class ActionModule(ActionBase):
         plan = host_plan(
             task_vars["inventory_hostname"],
             task_vars["groups"],
-            task_vars["hostvars"],
+            remembered(task_vars["hostvars"]),
             args.get("logs") or [],
             float(args.get("max_exposure", 2.0)),
         )

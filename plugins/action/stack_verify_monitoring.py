@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import remembered
 from ansible_collections.koprogo.observability.plugins.plugin_utils._stack_plan import (
     monitoring_plan,
 )
@@ -43,7 +44,9 @@ class ActionModule(ActionBase):
             return {**result, "skipped": True, "skip_reason": "no monitoring host"}
         args = dict(self._task.args)
         marks = self._marks(str(args.pop("marks_from", "__verify_host")), task_vars)
-        plan = monitoring_plan(host, groups, task_vars["hostvars"], marks=marks, options=args)
+        plan = monitoring_plan(
+            host, groups, remembered(task_vars["hostvars"]), marks=marks, options=args
+        )
         observed: dict[str, Any] = self._execute_module(
             module_name="koprogo.observability.stack_verify_monitoring",
             module_args=plan,

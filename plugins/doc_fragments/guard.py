@@ -29,6 +29,12 @@ options:
     description: Whether no human started it. A destructive action is refused then.
     type: bool
     default: false
+  verdict_follows:
+    description:
+      - Whether M(koprogo.observability.remediation_ledger) will tell what came of it, as a verdict. Until
+        then a run that helped by its own account is inconclusive.
+    type: bool
+    default: false
   cool_down:
     description:
       - Seconds between the end of a run of this action on this host and the next, at least 30.

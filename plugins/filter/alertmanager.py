@@ -11,6 +11,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    endpoint,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alertmanager import (
     errors_in,
     settings,
@@ -19,7 +23,6 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue i
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
     duration_seconds,
 )
-from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import address
 
 _CLUSTER_PORT = 9094
 
@@ -46,7 +49,7 @@ def alertmanager_peers(
         if setting(variables, "alertmanager", "state") == "absent":
             continue
         port = setting(variables, "alertmanager", "cluster_port") or _CLUSTER_PORT
-        peers.append(f"{address(other, variables)}:{port}")
+        peers.append(endpoint(address(other, variables), port))
     return peers
 
 

@@ -22,9 +22,12 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue i
     role_defaults,
     setting,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import (
+    HostVars,
+    remembered,
+)
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
 
 
 def _judge(
@@ -39,11 +42,14 @@ def _judge(
         raise AnsibleFilterError("; ".join(errors))
 
 
-def _links(variables: Mapping[str, Any], runbook_url: str, dashboard_url: str) -> Any:
+def _links(
+    variables: Mapping[str, Any], runbook_url: str, dashboard_url: str, inventory: str = ""
+) -> Any:
     own_grafana = f"http://127.0.0.1:{setting(variables, 'grafana', 'port')}"
     return _alerts_rules.Links(
         runbook=runbook_url or role_defaults("prometheus")["prometheus_runbook_url"],
         dashboard=dashboard_url or setting(variables, "grafana", "url") or own_grafana,
+        inventory=inventory,
     )
 
 
@@ -56,10 +62,12 @@ def prometheus_rule_files(
     own: Mapping[str, Any],
     runbook_url: str = "",
     dashboard_url: str = "",
+    inventory: str = "",
 ) -> dict[str, Any]:
     """See prometheus_rule_files.yml."""
+    hostvars = remembered(hostvars)
     _judge(groups, hostvars, alerts, "prometheus_rules", own)
-    links = _links(hostvars[host], runbook_url, dashboard_url)
+    links = _links(hostvars[host], runbook_url, dashboard_url, inventory)
     rules = _alerts_rules.prometheus_rule_files(
         host, groups, hostvars, alerts=alerts or {}, links=links
     )
@@ -77,6 +85,7 @@ def loki_rule_files(
     dashboard_url: str = "",
 ) -> dict[str, Any]:
     """See loki_rule_files.yml."""
+    hostvars = remembered(hostvars)
     _judge(groups, hostvars, alerts, "loki_rules", own)
     links = _links(hostvars[host], runbook_url, dashboard_url)
     rules = _alerts_rules.loki_rule_files(groups, hostvars, alerts=alerts or {}, links=links)

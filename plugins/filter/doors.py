@@ -13,6 +13,11 @@ from urllib.parse import urlencode
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils import _doors
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    endpoint,
+    resolve,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import remembered
 
 
 def resolved_doors(
@@ -20,7 +25,7 @@ def resolved_doors(
 ) -> list[dict[str, Any]]:
     """See resolved_doors.yml."""
     try:
-        return _doors.resolved_doors(doors, hostvars)
+        return _doors.resolved_doors(doors, remembered(hostvars))
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 
@@ -28,12 +33,17 @@ def resolved_doors(
 def resolved_address(name: str) -> str:
     """See resolved_address.yml."""
     try:
-        return _doors.resolve(str(name))[0]
+        return resolve(str(name))[0]
     except OSError as error:
         raise AnsibleFilterError(
             f"'{name}': expected an address or a name that the control node can resolve, "
             f"found: {error.strerror}"
         ) from error
+
+
+def listen_address(name: str, port: int) -> str:
+    """See listen_address.yml."""
+    return endpoint(resolved_address(name), port)
 
 
 def path_with_query(module: Mapping[str, Any]) -> str:
@@ -49,6 +59,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map of filter names to functions."""
         return {
+            "listen_address": listen_address,
             "path_with_query": path_with_query,
             "resolved_address": resolved_address,
             "resolved_doors": resolved_doors,

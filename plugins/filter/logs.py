@@ -12,11 +12,12 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils import _logs
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 
 Groups = Mapping[str, Iterable[str]]
 
 
-def log_destinations(host: str, groups: Groups, hostvars: _logs.HostVars) -> list[str]:
+def log_destinations(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
     """See log_destinations.yml."""
     if host not in hostvars:
         raise AnsibleFilterError(

@@ -11,7 +11,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.koprogo.observability.plugins.plugin_utils import _allowlist
+from ansible_collections.koprogo.observability.plugins.plugin_utils import (
+    _allowlist,
+    _protection,
+)
 
 
 def allowlist(
@@ -29,4 +32,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map of filter names to functions."""
-        return {"allowlist": allowlist}
+        return {
+            "allowlist": allowlist,
+            "local_connection": _protection.local_connection,
+            "postgresql_word": _protection.postgresql_word,
+        }

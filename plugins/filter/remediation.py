@@ -2,12 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Filters that judge a remediation's hosts, the fleet, and how the run ended."""
+"""Filters that judge a remediation's hosts, the fleet, and how the run ended, and say how to start it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from ansible import constants
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils import _remediation
 
@@ -61,6 +64,17 @@ def remediation_outcome(
     return _remediation.outcome_of(acts, alert=alert, check=check, unknown=unknown)
 
 
+def remediation_inventory(sources: Sequence[str], *, inventory: str = "") -> str:
+    """See remediation_inventory.yml."""
+    usual, origin = constants.config.get_config_value_and_origin("DEFAULT_HOST_LIST")
+    return _remediation.inventory_flags(
+        [inventory] if inventory else sources,
+        project=str(Path(constants.CONFIG_FILE).parent) if constants.CONFIG_FILE else "",
+        # Another shell may lack a variable of the environment.
+        usual=[] if str(origin).startswith("env:") else usual,
+    )
+
+
 class FilterModule:
     """The collection's filters for remediations."""
 
@@ -68,6 +82,7 @@ class FilterModule:
         """Map of filter names to functions."""
         return {
             "remediation_fleet_problem": remediation_fleet_problem,
+            "remediation_inventory": remediation_inventory,
             "remediation_limit_problem": remediation_limit_problem,
             "remediation_outcome": remediation_outcome,
         }

@@ -12,9 +12,12 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils import _topology
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import (
+    HostVars,
+    remembered,
+)
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
 
 
 def _known(host: str, hostvars: HostVars) -> str:
@@ -25,21 +28,22 @@ def _known(host: str, hostvars: HostVars) -> str:
 
 def scrape_jobs(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
     """See scrape_jobs.yml."""
-    return _topology.scrape_jobs(_known(host, hostvars), groups, hostvars)
+    return _topology.scrape_jobs(_known(host, hostvars), groups, remembered(hostvars))
 
 
 def gateway_modules(host: str, groups: Groups, hostvars: HostVars) -> dict[str, dict[str, Any]]:
     """See gateway_modules.yml."""
-    return _topology.gateway_modules(_known(host, hostvars), groups, hostvars)
+    return _topology.gateway_modules(_known(host, hostvars), groups, remembered(hostvars))
 
 
 def host_packages(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
     """See host_packages.yml."""
-    return _topology.packages_of(_known(host, hostvars), groups, hostvars)
+    return _topology.packages_of(_known(host, hostvars), groups, remembered(hostvars))
 
 
 def host_components(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
     """See host_components.yml."""
+    hostvars = remembered(hostvars)
     return [
         {"name": c.name, "unit": c.unit, "port": _topology.port_of(c, host, hostvars), "job": c.job}
         for c in _topology.components_of(_known(host, hostvars), groups, hostvars)
@@ -48,7 +52,7 @@ def host_components(host: str, groups: Groups, hostvars: HostVars) -> list[dict[
 
 def expected_targets(groups: Groups, hostvars: HostVars) -> list[dict[str, str]]:
     """See expected_targets.yml."""
-    return _topology.expected_targets(groups, hostvars)
+    return _topology.expected_targets(groups, remembered(hostvars))
 
 
 class FilterModule:

@@ -118,6 +118,17 @@ class Service:
             return Outcome(probes=self._wait(None) if judged else [])
         return self._act(planned)
 
+    def let_go(self, action: str, *, daemon_reload: bool) -> tuple[Outcome, str]:
+        """Carry out what predict returned after everything of ours is gone, and say how it went wrong.
+
+        It may be that the service can't run under its own configuration, and never could.
+        """
+        try:
+            return self.apply(action, daemon_reload=daemon_reload), ""
+        except KoprogoError as error:
+            words = "\n".join([error.message, *last_words(self, error)[-8:]])
+            return Outcome(action=self.predict(action)), words
+
     def restore(self, action: str, *, daemon_reload: bool, found: str | None) -> Outcome:
         """Bring the service back after the previous set is in place again.
 

@@ -23,6 +23,7 @@ __all__ = ["Apt", "AptError", "Plan", "Step", "explain", "parse_simulation", "ve
 _NO_START = "KOPROGO_NO_START"
 _POLICY_MARK = "# koprogo: temporary"
 _STEP = re.compile(r"^(Inst|Remv) ([^\s:]+)(?::\S+)?(?: \[([^\]]*)\])?(?: \(([^ )]+))?")
+_URI = re.compile(r"^'([^']+)'", re.MULTILINE)
 _FIELD = re.compile(r"(Package|Status|Version): ")
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -226,6 +227,30 @@ class Apt:
         sources = [self._sources / "sources.list", *self._sources.glob("sources.list.d/*")]
         changed = max((path.stat().st_mtime for path in sources if path.exists()), default=0.0)
         return time.time() - updated > valid or changed > updated
+
+    def sources(self) -> dict[str, str]:
+        """Return the folder of each source's Release file -> the one that its packages lie below."""
+        found = {}
+        for uri in _URI.findall(self._get("--print-uris", "update", timeout=60).stdout):
+            folder, name = uri[: uri.rfind("/") + 1], uri.rpartition("/")[2]
+            if name == "InRelease":
+                mirror, separator, _suite = folder.partition("/dists/")
+                found[folder] = f"{mirror}/" if separator else folder
+        return found
+
+    def needed(self, packages: Sequence[str]) -> list[str] | None:
+        """Return what an installation would download; None where the lists do not allow an answer."""
+        result = self._get(
+            # No cache of the lists is written.
+            "-oDir::Cache::pkgcache=",
+            "-oDir::Cache::srcpkgcache=",
+            "--print-uris",
+            "--allow-downgrades",
+            "install",
+            *packages,
+            timeout=120,
+        )
+        return _URI.findall(result.stdout) if result.ok else None
 
     def file_fields(self, package_file: Path) -> tuple[str, str]:
         """Return name and version of a package file."""

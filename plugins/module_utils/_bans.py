@@ -26,7 +26,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
-__all__ = ["ALLOWLISTS", "Bans", "parsed_address", "parsed_duration", "remaining"]
+__all__ = ["ALLOWLISTS", "USUAL", "Bans", "parsed_address", "parsed_duration", "remaining"]
 
 #: What the roles write: addresses and networks that are never banned, one a line.
 ALLOWLISTS = ("/etc/koprogo/fail2ban/allowlist", "/etc/koprogo/crowdsec/allowlist")
@@ -34,6 +34,12 @@ ALLOWLISTS = ("/etc/koprogo/fail2ban/allowlist", "/etc/koprogo/crowdsec/allowlis
 _TABLES = {("inet", "koprogo_fail2ban"), ("ip", "crowdsec"), ("ip6", "crowdsec6")}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (86_400, 3_600, 60, 1)
+#: Jails that the role makes, and whose bans nftables enforces.
+_JAILS = ("api-abuse", "postgresql", "sshd")
+#: Seconds of a ban for which nobody asked for another time: as long as CrowdSec's own.
+USUAL = 4 * 3600
+#: As fail2ban writes a ban: the address, its beginning, and its end in the host's own time.
+_BAN = re.compile(r"(\S+)\s+\S+ \S+ \+ \d+ = (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 
 Row = dict[str, Any]
 
@@ -73,6 +79,15 @@ def remaining(rows: Iterable[Row]) -> float:
         if row["remaining"]
     ]
     return max(spans, default=float("inf"))
+
+
+def _written(seconds: int) -> str:
+    """A duration as C(parsed_duration) reads it."""
+    parts, rest = [], seconds
+    for unit, letter in zip(_SECONDS, "dhms", strict=True):
+        count, rest = divmod(rest, unit)
+        parts += [f"{count}{letter}"] if count else []
+    return "".join(parts)
 
 
 class Bans:
@@ -131,12 +146,24 @@ class Bans:
                 "source": "fail2ban",
                 "reason": f"fail2ban {jail}",
                 "origin": jail,
-                "remaining": "",
+                "remaining": ends.get(str(address), ""),
             }
             for entry in ast.literal_eval(result.stdout.strip() or "[]")
             for jail, addresses in entry.items()
+            for ends in [self._ends(jail) if addresses else {}]
             for address in addresses
         ]
+
+    def _ends(self, jail: str) -> dict[str, str]:
+        """How long each ban of a jail still lasts, by address; one without an end is not named."""
+        listing = self._runner.run(
+            ["fail2ban-client", "get", jail, "banip", "--with-time"], timeout=30
+        )
+        now = time.time()
+        return {
+            address: f"{max(0, time.mktime(time.strptime(end, '%Y-%m-%d %H:%M:%S')) - now):.0f}s"
+            for address, end in _BAN.findall(listing.stdout if listing.ok else "")
+        }
 
     def dropped(self, address: str) -> bool:
         """Whether nftables drops what comes from an address: a set has it, and a rule asks that set."""
@@ -181,22 +208,36 @@ class Bans:
 
     # Acting
 
-    def ban(self, address: str, *, seconds: int, reason: str) -> str:
-        """Ban an address; return who enforces it. CrowdSec keeps reason and time, so it comes first."""
-        options = ("--ip", address, "--type", "ban", "--duration", f"{seconds}s")
-        added = self._runner.run(
-            ["cscli", "decisions", "add", *options, "--reason", reason], timeout=30
-        )
-        owner = "crowdsec"
+    def span(self, seconds: int | None) -> int:
+        """How long a ban would last now: as long as asked, else as long as whoever can ban does by custom.
+
+        ServiceError where C(ban) would be refused.
+        """
+        asked = self._runner.run(["cscli", "decisions", "list", "-o", "json"], timeout=30)
+        return (seconds or USUAL) if asked.ok else self._jail(seconds, asked.output)[1]
+
+    def ban(self, address: str, *, seconds: int | None, reason: str) -> tuple[str, list[str]]:
+        """Ban an address; return who enforces it, and what it can't do.
+
+        CrowdSec keeps reason and time, so it comes first. fail2ban keeps no reason, and has one time for
+        each jail: without C(seconds) it is the longest.
+        """
+        duration = f"{seconds or USUAL}s"
+        options = ("--ip", address, "--type", "ban", "--duration", duration, "--reason", reason)
+        added = self._runner.run(["cscli", "decisions", "add", *options], timeout=30)
+        owner, notes = "crowdsec", []
         if not added.ok:
+            owner, (jail, span) = "fail2ban", self._jail(seconds, added.output)
             self._runner.run(
-                ["fail2ban-client", "set", self._jail(added.output), "banip", address],
-                timeout=30,
-                check=True,
+                ["fail2ban-client", "set", jail, "banip", address], timeout=30, check=True
             )
-            owner = "fail2ban"
+            why = "as asked" if seconds else f"the longest it can, instead of {_written(USUAL)}"
+            notes.append(
+                f"CrowdSec doesn't answer: fail2ban's jail {jail} keeps {address} out, for {_written(span)}, "
+                f"{why}, and its list has no place for the reason: {reason}"
+            )
         self._await(address, dropped=True)
-        return owner
+        return owner, notes
 
     def unban(self, address: str) -> None:
         """Give an address access again, whoever banned it."""
@@ -209,15 +250,36 @@ class Bans:
             )
         self._await(address, dropped=False)
 
-    def _jail(self, why_not_crowdsec: str) -> str:
+    def _jail(self, seconds: int | None, why_not_crowdsec: str) -> tuple[str, int]:
+        """A jail whose bans last as long as asked, and how long: fail2ban has no other time for a single one.
+
+        Where nothing was asked for it is the one whose bans last longest.
+        """
         result = self._runner.run(["fail2ban-client", "status"], timeout=30)
-        names = re.findall(r"[\w-]+", result.stdout.partition("Jail list:")[2])
+        names: list[str] = re.findall(r"[\w-]+", result.stdout.partition("Jail list:")[2])
         if not result.ok or not names:
             raise ServiceError(
                 "Nobody can ban here: expected CrowdSec or fail2ban to answer, found neither "
                 f"({why_not_crowdsec[-200:] or 'no cscli'}).",
             )
-        return "sshd" if "sshd" in names else names[0]
+        spans = {name: span for name in names if name in _JAILS and (span := self._bantime(name))}
+        fitting = [name for name, span in spans.items() if seconds in (span, None)]
+        if not fitting:
+            possible = ", ".join(f"{_written(span)} ({name})" for name, span in spans.items())
+            raise ServiceError(
+                f"duration: CrowdSec doesn't answer ({why_not_crowdsec[-200:] or 'no cscli'}), and without "
+                f"it a ban lasts as long as one of fail2ban's jails says: {possible or 'none of ours runs'}; "
+                f"asked for {_written(seconds or USUAL)}. Nothing was changed; start CrowdSec, or ask for "
+                "another.",
+            )
+        longest = max(fitting, key=lambda name: spans[name])
+        return longest, spans[longest]
+
+    def _bantime(self, jail: str) -> int:
+        """Seconds that a jail bans for, 0 where it has no end or doesn't say."""
+        answer = self._runner.run(["fail2ban-client", "get", jail, "bantime"], timeout=30)
+        text = answer.stdout.strip()
+        return int(text) if answer.ok and text.isdecimal() else 0
 
     def _await(self, address: str, *, dropped: bool, seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds

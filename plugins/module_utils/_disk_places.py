@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 
-__all__ = ["Places", "counts_folders", "is_database", "open_root", "shown"]
+__all__ = ["Places", "counts_folders", "is_database", "open_root", "related", "shown"]
 
 # Neither they, nor anything in them, nor a folder that contains them.
 _SYSTEM = (
@@ -28,8 +29,12 @@ _DATABASES = (
     "/var/lib/loki", "/var/lib/grafana", "/var/lib/alertmanager", "/var/lib/crowdsec",
     "/var/lib/clickhouse", "/var/lib/cassandra", "/var/lib/elasticsearch", "/var/lib/influxdb",
 )  # fmt: skip
-# A file that only a database's data folder has; a tablespace has a folder named by the version.
-_MARKS = ("PG_VERSION", "ibdata1", "WiredTiger")
+# What only a database's data folder has, or PostgreSQL's write-ahead log (the last one); a tablespace has
+# a folder named by the version.
+_MARKS = ("PG_VERSION", "ibdata1", "WiredTiger", "archive_status")
+# Where Debian's clusters have their data, also those that do not run.
+_CLUSTERS = "/etc/postgresql/*/*/postgresql.conf"
+_DATA = re.compile(r"^\s*data_directory\s*=\s*'([^']+)'", re.MULTILINE)
 _TABLESPACE = re.compile(r"PG_\d+_\d+")
 # File systems that count a folder's folders as its links; others say 1, or always 2.
 _COUNTING = (b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs")
@@ -56,7 +61,7 @@ def is_tablespace(name: str) -> bool:
     return bool(_TABLESPACE.fullmatch(name))
 
 
-def _related(one: str, other: str) -> bool:
+def related(one: str, other: str) -> bool:
     """Whether one is the other, or lies in it, or contains it."""
     first, second = one.rstrip("/") + "/", other.rstrip("/") + "/"
     return first.startswith(second) or second.startswith(first)
@@ -71,11 +76,10 @@ class Places:
     mounts: frozenset[str] = field(default_factory=frozenset)
 
     @staticmethod
-    def of_host(proc: str = "/proc") -> Places:
-        """The known places, and the folders in which database servers run now."""
-        found = set(_DATABASES)
-        found.update(_running(proc))
-        found.update(_tablespaces(found))
+    def of_host(proc: str = "/proc", clusters: str = _CLUSTERS) -> Places:
+        """The known places, and the folders in which database servers run, or would."""
+        found = {*_DATABASES, *_running(proc), *_configured(clusters)}
+        found.update(_linked(found))
         return Places(databases=tuple(sorted(found)), mounts=frozenset(_mounts(proc)))
 
     def check(self, root: str, *, option: str) -> str:
@@ -97,7 +101,7 @@ class Places:
             *((name, "the system") for name in self.system),
         ):
             for one in sorted({path, real}):
-                if _related(one, name) or _related(one, os.path.realpath(name)):
+                if related(one, name) or related(one, os.path.realpath(name)):
                     raise InputError(
                         f"{option}: expected a folder from which {kind} cannot be reached, found "
                         f"'{shown(root)}', which is, contains or lies in {shown(name)}."
@@ -142,13 +146,22 @@ def _running(proc: str) -> Iterator[str]:
                 yield folder
 
 
-def _tablespaces(folders: set[str]) -> list[str]:
-    """Where PostgreSQL's tablespaces are, by the links in its data folders."""
+def _configured(clusters: str) -> Iterator[str]:
+    """Data folders of PostgreSQL's clusters by their configuration: a full disk has stopped the server."""
+    for path in glob.glob(clusters):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            yield from _DATA.findall(file.read())
+
+
+def _linked(folders: set[str]) -> list[str]:
+    """Where PostgreSQL's tablespaces and write-ahead logs are, by the links in its data folders."""
     found = []
     for folder in folders:
         # Debian's layout has the data two levels deeper, by version and cluster.
         for base in (folder, *_subfolders(folder, 2)):
-            links = os.path.join(base, "pg_tblspc")
+            log, links = os.path.join(base, "pg_wal"), os.path.join(base, "pg_tblspc")
+            if os.path.islink(log):
+                found.append(os.path.realpath(log))
             with contextlib.suppress(OSError):
                 found += [os.path.realpath(os.path.join(links, name)) for name in os.listdir(links)]
     return found

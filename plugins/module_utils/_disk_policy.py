@@ -7,8 +7,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_docker import (
     SOCKET,
@@ -18,11 +21,15 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_docker
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
     FilePolicy,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import (
+    Places,
+    related,
+    shown,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_space import size_of
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 
-__all__ = ["KINDS", "POLICY_OPTIONS", "policies_of"]
+__all__ = ["KINDS", "POLICY_OPTIONS", "policies_of", "wrong_policy"]
 
 #: Least valuable first: this order holds, whatever the order of the options.
 KINDS = ("journal", "apt_cache", "logs", "docker", "backups", "docker_volumes")
@@ -45,12 +52,50 @@ POLICY_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 _DAY = 86_400.0
+# Where Debian and the product keep them: as logs, nothing would keep the newest.
+_BACKUPS = "/var/backups"
 _NAMED = {"journal": 7.0, "logs": 30.0, "backups": 7.0}
 _FIXED = {
     "journal": (("/var/log/journal",), ("*@*.journal", "*.journal~")),
     "apt_cache": (("/var/cache/apt",), ("*.deb", "pkgcache.bin", "srcpkgcache.bin")),
 }
 _DOCKER = ("docker", "docker_volumes")
+_TYPES = {
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list of texts",
+    "path": "a path",
+    "str": "a text",
+}
+
+
+def wrong_policy(params: Mapping[str, Any]) -> str:
+    """A sentence about the first that is no policy, of options as they were given; empty without one."""
+    given = params.get("policies")
+    for number, option in enumerate(given if isinstance(given, list) else ()):
+        where = f"policies[{number}]"
+        if not isinstance(option, Mapping):
+            return f"{where}: expected a mapping with kind, found {_found(option)}."
+        if option.get("kind") is None:
+            return f"{where}.kind: expected one of {', '.join(KINDS)}, found none."
+        for name, value in option.items():
+            spec = POLICY_OPTIONS.get(name)
+            if spec is None:
+                known = ", ".join(POLICY_OPTIONS)
+                return f"{where}: expected options out of {known}, found '{name}'."
+            checked = ArgumentSpecValidator({name: spec}).validate({name: value})
+            if value is not None and checked.error_messages:
+                choices = spec.get("choices")
+                wanted = f"one of {', '.join(choices)}" if choices else _TYPES[spec["type"]]
+                return f"{where}.{name}: expected {wanted}, found {_found(value)}."
+    return ""
+
+
+def _found(value: Any) -> str:
+    """A value of any type, short enough for a sentence."""
+    text = value if isinstance(value, str) else repr(value)
+    return f"'{text if len(text) <= 60 else f'{text[:60]}...'}'"
 
 
 def policies_of(
@@ -145,6 +190,14 @@ def _selector(
                 f"{where}.patterns: expected a pattern of a file's name such as *.log, found '{pattern}'."
             )
     checked = sorted({places.check(root, option=f"{where}.roots") for root in roots})
+    for root in checked:
+        if kind == "logs" and (
+            related(root, _BACKUPS) or related(os.path.realpath(root), _BACKUPS)
+        ):
+            raise InputError(
+                f"{where}.roots: expected a folder of logs, found '{shown(root)}', from which the backups in "
+                f"{_BACKUPS} can be reached. Kind backups keeps the newest of them."
+            )
     # A root in another one would be seen twice.
     outer = [
         root

@@ -44,6 +44,10 @@ class KoprogoError(Exception):
 class InputError(KoprogoError):
     """An option has a value that cannot be used; nothing was touched."""
 
+    def as_result(self) -> dict[str, Any]:
+        """Return the arguments for ``fail_json``: it is a refusal, with a code like any other."""
+        return {"refused": True, "code": "input", **super().as_result()}
+
 
 class ConflictError(KoprogoError):
     """Something that is not ours stands where ours has to go; nothing was touched."""

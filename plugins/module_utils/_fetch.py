@@ -27,6 +27,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 
 __all__ = [
     "SourceError",
+    "ask",
     "check_digest",
     "digest_of",
     "fetch",
@@ -147,6 +148,18 @@ def fetch(url: str, into: BinaryIO, *, stall: float = 30.0, total: float = 900.0
         )
     into.seek(0)
     return digest.hexdigest()
+
+
+def ask(url: str, *, timeout: float) -> str:
+    """Why the file could not be downloaded, as far as its first byte tells; empty if it could."""
+    try:
+        with urllib.request.build_opener().open(_request(url), timeout=timeout) as answer:
+            answer.read(1)
+        return ""
+    except InputError as exc:
+        return str(exc).rstrip(".")
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as exc:
+        return _reason(exc)
 
 
 def _request(url: str) -> urllib.request.Request:

@@ -21,7 +21,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
-__all__ = ["HostKey", "Outcome", "request_config"]
+__all__ = ["HostKey", "Outcome", "request_options"]
 
 _OWNER = 0
 _FILE_MODE = 0o640
@@ -30,24 +30,9 @@ _DIRECTORY_MODE = 0o750
 _LONGEST_NAME = 64
 _SAFE = re.compile(r"[A-Za-z0-9_.:*-]+")
 
-_CONFIG = """\
-[req]
-prompt = no
-string_mask = utf8only
-distinguished_name = subject
-req_extensions = extensions
-[subject]
-CN = {common_name}
-[extensions]
-subjectAltName = {names}
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth, clientAuth
-basicConstraints = critical, CA:FALSE
-"""
 
-
-def request_config(common_name: str, names: list[str]) -> str:
-    """OpenSSL's configuration for a request; InputError for a name that could be read as syntax."""
+def request_options(common_name: str, names: list[str]) -> list[str]:
+    """What C(openssl req) is told about a request; InputError for a name that could be read as syntax."""
     if len(common_name) > _LONGEST_NAME:
         raise InputError(
             f"common_name: expected at most {_LONGEST_NAME} characters, found {len(common_name)} in "
@@ -58,7 +43,15 @@ def request_config(common_name: str, names: list[str]) -> str:
     for name in [common_name, *names]:
         if not _SAFE.fullmatch(name):
             raise InputError(f"names: expected a host name or an address, found '{name}'.")
-    return _CONFIG.format(common_name=common_name, names=", ".join(names))
+    extensions = (
+        f"subjectAltName={','.join(names)}",
+        "keyUsage=critical,digitalSignature",
+        "extendedKeyUsage=serverAuth,clientAuth",
+        "basicConstraints=critical,CA:FALSE",
+    )
+    # Nothing from the host's own openssl.cnf.
+    options = ["-config", "/dev/null", "-subj", f"/CN={common_name}"]
+    return options + [part for extension in extensions for part in ("-addext", extension)]
 
 
 @dataclass(kw_only=True)
@@ -82,18 +75,20 @@ class HostKey:
 
     def provide(self, *, content: str, common_name: str, names: list[str]) -> Outcome:
         """Make what is missing. A given content replaces the key; without one a key stays for ever."""
-        config = request_config(common_name, names)
+        options = request_options(common_name, names)
+        if self.check_mode and self.runner.which("openssl") is None:
+            # The run installs it; nothing can be asked for before.
+            return Outcome(actions=[f"make {self.path}"])
         if content:
             self._public_key_of(content)
         outcome = Outcome()
         gid = self._group(outcome)
         self._directories(outcome, gid)
-        self._key(outcome, content, gid)
-        if _io.lookup(self.path) is not None:
-            outcome.fingerprint = self._fingerprint()
-            outcome.request = self._openssl(
-                "req", "-new", "-key", self.path, "-config", "/dev/stdin", stdin=config
-            ).stdout
+        key = self._key(outcome, content, gid)
+        outcome.fingerprint = self._public_key_of(key)
+        outcome.request = self._openssl(
+            "req", "-new", "-key", "/dev/stdin", *options, stdin=key
+        ).stdout
         return outcome
 
     def remove(self) -> Outcome:
@@ -135,19 +130,21 @@ class HostKey:
                 _io.make_directory(missing)
         self._permissions(outcome, directory, _DIRECTORY_MODE, gid)
 
-    def _key(self, outcome: Outcome, content: str, gid: int) -> None:
+    def _key(self, outcome: Outcome, content: str, gid: int) -> str:
+        """The key that the host has after the run. One that check mode makes up is never written."""
         entry = _io.lookup(self.path)
         if entry is not None and entry.kind != "file":
             raise ConflictError(
                 f"{self.path}: expected a regular file, found a {entry.kind}. Move it away and run again."
             )
-        wanted = content.strip() + "\n" if content else ""
-        if entry is None or (wanted and _io.read_text(self.path) != wanted):
+        found = (_io.read_text(self.path) or "") if entry else ""
+        wanted = content.strip() + "\n" if content else found or self._new_key()
+        if wanted != found:
             outcome.actions.append(f"{'replace' if entry else 'make'} {self.path}")
             if not self.check_mode:
-                data = wanted or self._new_key()
-                _io.write_atomic(self.path, data.encode(), mode=_FILE_MODE, uid=_OWNER, gid=gid)
+                _io.write_atomic(self.path, wanted.encode(), mode=_FILE_MODE, uid=_OWNER, gid=gid)
         self._permissions(outcome, self.path, _FILE_MODE, gid)
+        return wanted
 
     def _permissions(self, outcome: Outcome, path: str, mode: int, gid: int) -> None:
         entry = _io.lookup(path)
@@ -162,9 +159,6 @@ class HostKey:
         return self._openssl(
             "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"
         ).stdout
-
-    def _fingerprint(self) -> str:
-        return self._public_key_of(_io.read_text(self.path) or "")
 
     def _public_key_of(self, key: str) -> str:
         """SHA-256 of the public key (DER). The key is passed by standard input."""

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._io import (
     read_text,
     write_atomic,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import to_json
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lines import to_json
 from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import Answer, fetch
 
-__all__ = ["FOLDER", "LOG", "MEMORY", "Desk", "merged"]
+__all__ = ["FOLDER", "LOG", "MEMORY", "Desk", "closed", "merged"]
 
 FOLDER = "/var/lib/koprogo/remediation/incidents"
 MEMORY = "/run/koprogo-remediation/incidents"
@@ -40,11 +41,17 @@ LOG = "/var/log/koprogo/remediation.log"
 #: Debian's group for those who read logs, the log collector among them.
 _READERS = "adm"
 
+_UNTOLD = "Its run ended without telling what came of it."
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 4 * 1024 * 1024
+_FILES = {"record.json", "record.md", "post-mortem.md"}
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _PLAIN = ("alert", "severity", "host", "who", "automatic", "started", "ended", "outcome", "summary")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def merged(
@@ -80,6 +87,23 @@ def merged(
     return result
 
 
+def closed(
+    record: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], *, now: str
+) -> dict[str, Any]:
+    """An abandoned record with its end, as of C(now) in ISO 8601: what the ledger says, or inconclusive."""
+    found = merged(record, {}, entries)
+    told = {row["id"]: row["outcome"] for row in found["actions"] if row["phase"] == "verdict"}
+    said = {told.get(run, "") for run in found["runs"]}
+    outcome = said.pop() if len(said) == 1 else ""
+    news = {
+        "outcome": outcome or "inconclusive",
+        "ended": now,
+        "summary": _UNTOLD,
+        "timeline": [{"time": now, "text": f"{outcome or 'inconclusive'}: {_UNTOLD}"}],
+    }
+    return {**merged(found, news, ()), "id": record["id"]}
+
+
 @dataclass(kw_only=True)
 class Desk:
     """Where records are kept. Where the disk is full they are kept in memory until there is room."""
@@ -104,8 +128,68 @@ class Desk:
                     return found
         return {}
 
+    def records(self) -> list[dict[str, Any]]:
+        """All records."""
+        names: set[str] = set()
+        for folder in (self.memory, self.folder):
+            with contextlib.suppress(OSError):
+                names.update(os.listdir(folder))
+        found = {name: self.load(name) for name in sorted(names) if _ID.fullmatch(name)}
+        return [record | {"id": name} for name, record in found.items() if record]
+
+    def abandoned(self, alert: str, host: str, *, before: str) -> list[dict[str, Any]]:
+        """Records of an alert on a host that began before a time, in ISO 8601, and have no outcome."""
+        return [
+            record
+            for record in self.records()
+            if (record.get("alert"), record.get("host")) == (alert, host)
+            and not record.get("outcome")
+            and str(record.get("started") or "") < before
+        ]
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a record has nothing in it that people wrote: no file, and no word in the draft."""
+        digest = self.load(name).get("draft_sha256")
+        for place in (self.memory, self.folder):
+            folder = os.path.join(place, name)
+            if not os.path.lexists(folder):
+                continue
+            if not stat.S_ISDIR(os.lstat(folder).st_mode) or set(os.listdir(folder)) - _FILES:
+                return False
+            draft = read_text(os.path.join(folder, "post-mortem.md"))
+            if draft is not None and _digest(draft) != digest:
+                return False
+        return True
+
+    def forget(self, name: str) -> None:
+        """Delete a record. It goes in one step: one that was half deleted would be nobody's."""
+        for place in (self.memory, self.folder):
+            gone = os.path.join(place, f".{name}.gone")
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(os.path.join(place, name), gone)
+            self._delete(gone)
+
+    def tidy(self) -> None:
+        """Delete what a process that was killed while it forgot has left."""
+        for place in (self.memory, self.folder):
+            with contextlib.suppress(FileNotFoundError):
+                for name in os.listdir(place):
+                    if name.startswith(".") and name.endswith(".gone"):
+                        self._delete(os.path.join(place, name))
+
+    @staticmethod
+    def _delete(folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name in _FILES & set(os.listdir(folder)):
+                os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)
+
     def save(self, record: Mapping[str, Any]) -> str:
         """Write the record's files; return their folder."""
+        name = str(record["id"])
+        draft = post_mortem(record) if record.get("severity") == "critical" else ""
+        if draft and not self._has_draft(name):
+            record = {**record, "draft_sha256": _digest(draft)}
         data = to_json(record)
         if len(data) > _LARGEST:
             raise InputError(
@@ -115,9 +199,8 @@ class Desk:
             "record.json": json.dumps(record, indent=2, sort_keys=True, default=str) + "\n",
             "record.md": markdown(record),
         }
-        if record.get("severity") == "critical":
-            files["post-mortem.md"] = post_mortem(record)
-        name = str(record["id"])
+        if draft:
+            files["post-mortem.md"] = draft
         try:
             self._write(os.path.join(self.folder, name), files)
         except OSError as error:
@@ -129,6 +212,10 @@ class Desk:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.memory, name, file))
         return os.path.join(self.folder, name)
+
+    def _has_draft(self, name: str) -> bool:
+        places = (self.memory, self.folder)
+        return any(os.path.exists(os.path.join(at, name, "post-mortem.md")) for at in places)
 
     def _write(self, folder: str, files: Mapping[str, str]) -> None:
         parts = folder.strip("/").split("/")

@@ -36,9 +36,14 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
     LockedError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lines import to_json
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lock import (
     LOCKS,
     host_lock,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_retention import (
+    gaps_of,
+    shortened,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_rules import (
     GUARD_OPTIONS,
@@ -57,7 +62,6 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger_stor
     LedgerError,
     Reading,
     Store,
-    to_json,
 )
 
 __all__ = [
@@ -141,23 +145,29 @@ class Ledger:
         """Whether the ledger can be trusted for a destructive action, and why not."""
         reading = reading or self.read()
         problems = []
-        trusted_at = ""
+        trusted_at, trusted = "", 0
         for entry in reading.entries:
             if entry.get("phase") == "ledger":
-                trusted_at = str(entry.get("uid", ""))
+                trusted_at, trusted = str(entry.get("uid", "")), int(entry.get("seq", 0))
         if not reading.exists:
             problems.append("it does not exist")
         elif not trusted_at:
             problems.append("it was not made by provisioning: an earlier one may be lost")
         fine = self._store.damaged_before(trusted_at) if trusted_at else []
         damaged = [number for number in reading.damaged if number not in fine]
+        gaps = gaps_of(reading.entries, since=trusted)
         if damaged:
             problems.append(f"damaged lines: {', '.join(map(str, damaged))}")
+        elif gaps:
+            problems.append(f"missing entries: {', '.join(gaps)}")
+        if reading.end:
+            problems.append(reading.end)
         return {
             "path": self._store.path,
             "trusted": not problems,
             "problems": problems,
             "damaged_lines": damaged,
+            "missing_entries": gaps,
             "torn_bytes": reading.torn,
             "entries": len(reading.entries),
             "stored": reading.stored,
@@ -218,6 +228,8 @@ class Ledger:
         self._store.provide()
         begin = self._entry(action, run.id, "begin", guard["evidence_sha256"])
         begin |= {"prediction": _short(prediction), "limits": vars(action.bounds)}
+        if action.verdict_follows:
+            begin["verdict"] = "follows"
         try:
             guard["recorded"], _entry = self._store.append(begin)
         except LedgerError as error:
@@ -231,6 +243,9 @@ class Ledger:
             yield run
         except BaseException as error:
             self._end(action, run, "failed", {"error": str(error)[:500]})
+            if isinstance(error, InputError):
+                # It says that nothing was touched, and something was.
+                raise KoprogoError(error.message, guard=guard, **error.evidence) from error
             raise
         self._end(action, run, run.outcome or "inconclusive", run.result)
 
@@ -241,6 +256,7 @@ class Ledger:
         # What was done is done; a ledger that cannot take the end makes the run an aborted one.
         with contextlib.suppress(LedgerError):
             run.guard["recorded"], _entry = self._store.append(entry)
+            self._shorten()
 
     def _bury(self) -> None:
         """Whatever began and did not end is dead: its lock is ours now."""
@@ -271,6 +287,7 @@ class Ledger:
         if not same or self._clock.since(same[-1]) >= _QUIET:
             with contextlib.suppress(LedgerError):
                 guard["recorded"], _entry = self._store.append(entry)
+                self._shorten()
         return RefusedError(
             f"Refused {action.name}: {guard['reason']}",
             refused=True,
@@ -306,6 +323,18 @@ class Ledger:
         )
         return True
 
+    def give_up(self, run_ids: Sequence[str], *, who: str = "") -> None:
+        """Say of runs whose verdict was to follow and never came that nobody knows what came of them."""
+        for run in runs_of(self.read().entries):
+            begin, last = run["begin"], run["last"]
+            if (
+                run["id"] in run_ids
+                and begin.get("verdict") == "follows"
+                and last["phase"] == "end"
+                and run["outcome"] == "inconclusive"
+            ):
+                self.verdict(run["id"], "inconclusive", who=who)
+
     def close_breaker(self, action: str, *, reason: str, who: str = "") -> None:
         """Let an action run again. Its cool-down and budget still hold."""
         self._note("breaker", action=action, outcome="closed", reason=reason, who=who)
@@ -329,10 +358,25 @@ class Ledger:
                 "outcome": outcome,
                 "reason": reason[:500],
                 "who": who or user_name(),
-            }
+            },
+            renew=phase == "ledger",
         )
 
     # Helpers
+
+    def _shorten(self) -> None:
+        """Forget what no rule looks back at, of a ledger that has grown long and is whole."""
+
+        def wanted(reading: Reading) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+            health = self.health(reading)
+            # What is wrong with it stays for a human to see; that nobody has vouched for it yet is not wrong.
+            if reading.end or health["damaged_lines"] or health["missing_entries"]:
+                return None
+            stamp = self._clock.stamp()
+            told = shortened(reading.entries, now=stamp["unix"])
+            return told and (told[0], {**stamp, "id": self._new_id(), **told[1]})
+
+        self._store.shorten(wanted)
 
     def _new_id(self) -> str:
         return f"{self._clock.stamp()['time'].replace('-', '').replace(':', '')}-{secrets.token_hex(4)}"

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
-from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import to_json
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lines import to_json
 
 __all__ = [
     "GUARD_OPTIONS",
     "INEFFECTIVE",
+    "MOST_RUNS",
     "OUTCOMES",
     "REVERSIBILITY",
     "Action",
@@ -40,6 +41,8 @@ REVERSIBILITY = ("safe", "lossy", "destructive")
 OUTCOMES = ("resolved", "not_resolved", "inconclusive", "refused", "failed", "aborted")
 #: Outcomes that count against the breaker.
 INEFFECTIVE = ("not_resolved", "inconclusive", "failed", "aborted")
+#: The largest budget that an action may have: no rule counts more of its runs.
+MOST_RUNS = 20
 
 #: Options of every module that acts; documented by the fragment C(koprogo.observability.guard).
 GUARD_OPTIONS: dict[str, dict[str, Any]] = {
@@ -47,6 +50,7 @@ GUARD_OPTIONS: dict[str, dict[str, Any]] = {
     "evidence_sha256": {"type": "str"},
     "run_by": {"type": "str", "default": ""},
     "automatic": {"type": "bool", "default": False},
+    "verdict_follows": {"type": "bool", "default": False},
     "cool_down": {"type": "float"},
     "budget": {"type": "int"},
     "budget_window": {"type": "float"},
@@ -78,7 +82,7 @@ class Limits:
         limits = Limits(**{**vars(base), **given})
         for name, value, lowest, highest in (
             ("cool_down", limits.cool_down, 30, None),
-            ("budget", limits.budget, 1, 20),
+            ("budget", limits.budget, 1, MOST_RUNS),
             ("window", limits.window, 600, None),
             ("breaker", limits.breaker, 1, 5),
         ):
@@ -104,6 +108,7 @@ class Action:
     alert: str = ""
     who: str = ""
     automatic: bool = False
+    verdict_follows: bool = False
     limits: Limits | None = None
 
     def __post_init__(self) -> None:
@@ -181,7 +186,8 @@ class State:
 def runs_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Entries of the same id as one run: beginning, end, last entry, and the outcome that holds.
 
-    A verdict replaces the outcome that the action gave itself.
+    A verdict replaces the outcome that the action gave itself. Where one was to follow and has not, nobody
+    knows whether it helped: whoever was to ask may be dead.
     """
     runs: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -192,7 +198,9 @@ def runs_of(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             runs[key]["last"] = entry
             if phase == "end":
                 runs[key]["end"] = entry
-            runs[key]["outcome"] = str(entry.get("outcome", ""))
+            outcome = str(entry.get("outcome", ""))
+            unasked = phase == "end" and runs[key]["begin"].get("verdict") == "follows"
+            runs[key]["outcome"] = "inconclusive" if unasked and outcome == "resolved" else outcome
     return list(runs.values())
 
 
@@ -260,6 +268,7 @@ def action_of(params: Mapping[str, Any], *, name: str, reversibility: str) -> Ac
         alert=params.get("alert") or "",
         who=params.get("run_by") or user_name(),
         automatic=bool(params.get("automatic")),
+        verdict_follows=bool(params.get("verdict_follows")),
         limits=limits,
     )
 

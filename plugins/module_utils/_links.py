@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to the collection: may change without notice.
 
-"""Links elsewhere that lead through the active set: make the wanted ones, remove the others."""
+"""Links elsewhere that lead through the active set: make the wanted ones, remove the others.
+
+A file that a link replaces is kept beside it, and comes back when the link goes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from ansible_collections.koprogo.observability.plugins.module_utils import _io
 from ansible_collections.koprogo.observability.plugins.module_utils._plan import is_ours
 from ansible_collections.koprogo.observability.plugins.module_utils._sets import Manifest, Store
 
-__all__ = ["ancestors", "make_links", "missing_directories", "remove_links"]
+__all__ = ["ancestors", "make_links", "missing_directories", "remove_link", "remove_links"]
+
+_KEPT = ".before-koprogo"
 
 
 def make_links(store: Store, manifest: Manifest) -> None:
@@ -25,6 +30,7 @@ def make_links(store: Store, manifest: Manifest) -> None:
         for parent in reversed(ancestors(path)):
             if _io.lookup(parent) is None:
                 _io.make_directory(parent, mode=0o755)
+        _keep(path)
         _io.make_link(target, path)
 
 
@@ -36,11 +42,33 @@ def remove_links(store: Store, *, keep: Manifest | None) -> None:
         folders.update(manifest.link_directories)
         for path in manifest.links:
             _io.remove_file(_io.intermediate(path))
-            if path not in wanted and is_ours(path, store):
-                _io.remove_file(path)
+            if path not in wanted:
+                remove_link(path, store)
     needed = {parent for path in wanted for parent in ancestors(path)}
     for folder in sorted(folders - needed, reverse=True):
         _io.remove_directory(folder)
+
+
+def remove_link(path: str, store: Store) -> None:
+    """Remove a link of ours, and give its place back to the file that it took it from."""
+    kept = f"{path}{_KEPT}"
+    ours = is_ours(path, store)
+    if _io.lookup(kept) is None:
+        if ours:
+            _io.remove_file(path)
+    elif ours or _io.lookup(path) is None:
+        _io.move(kept, path)
+    else:
+        # The file itself is there: a run was killed before it made the link.
+        _io.remove_file(kept)
+
+
+def _keep(path: str) -> None:
+    """Give a file a second name, which outlives the link in its place."""
+    entry = _io.lookup(path)
+    if entry is not None and entry.kind == "file":
+        _io.remove_file(f"{path}{_KEPT}")
+        _io.link_or_copy(path, f"{path}{_KEPT}", entry)
 
 
 def missing_directories(paths: list[str]) -> set[str]:

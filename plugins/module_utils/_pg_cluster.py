@@ -113,15 +113,23 @@ def clusters(runner: Runner) -> list[Cluster]:
     return found
 
 
-def choose(found: Iterable[Cluster], *, version: str, name: str) -> Cluster:
-    """Return the one cluster that the options mean."""
+def choose(
+    found: Iterable[Cluster], *, version: str = "", name: str = "", port: int | None = None
+) -> Cluster:
+    """Return the one cluster that the options mean; one that is left out fits all."""
     known = list(found)
-    fitting = [c for c in known if version in ("", c.version) and name in ("", c.name)]
+    fitting = [
+        c
+        for c in known
+        if version in ("", c.version) and name in ("", c.name) and port in (None, c.port)
+    ]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(f"{c.version}/{c.name}" for c in known) or "none"
+    names = ", ".join(f"{c.version}/{c.name} (port {c.port})" for c in known) or "none"
+    wanted = f"{version or 'any'}/{name or 'any'} (port {port or 'any'})"
     raise InputError(
-        f"version, cluster: expected options that mean one PostgreSQL cluster of this host, found {names}."
+        "version, cluster, port: expected options that mean one PostgreSQL cluster of this host, "
+        f"found {wanted}, and here {'are' if len(known) > 1 else 'is'} {names}."
     )
 
 
@@ -198,17 +206,20 @@ class PostgresqlRecovery:
         )
 
     def ask(self) -> tuple[str, str]:
-        """Return ready, starting, full, closed, hung or down, and what the server said.
+        """Return ready, starting, full, closed, slow, hung or down, and what the server said.
 
-        C(closed) is a server that takes connections and lets us ask nothing: it serves others. InputError
+        C(closed) is a server that takes connections and lets us ask nothing: it serves others. C(slow) is
+        one that ends the question itself when its time is over: it is at work, not hung. InputError
         where PostgreSQL's own programs are missing, since nothing can be said about the server then.
         """
         result = self.psql.run("SELECT 1;")
         said = result.output.strip()
         if result.ok and result.stdout.strip() == "1":
             return "ready", ""
+        if "statement timeout" in said:
+            return "slow", said
         # A server that takes the connection and then is silent: psql gives up after its own limits.
-        if result.rc == TIMED_OUT or "timeout expired" in said or "statement timeout" in said:
+        if result.rc == TIMED_OUT or "timeout expired" in said:
             return "hung", said
         argv = ["pg_isready", "--quiet", f"--host={self.socket}", f"--port={self.cluster.port}"]
         answer = self.runner.run([*argv, "--timeout=5"], user=self.superuser, timeout=15)
@@ -221,7 +232,9 @@ class PostgresqlRecovery:
             return "starting", said
         if answer.rc == _ACCEPTS:
             return ("full" if _FULL.search(said) else "closed"), said
-        return "down", said
+        # Before it listens only its unit knows that it is on its way.
+        state = self.systemd.state(self.cluster.unit)
+        return ("starting", state.describe()) if state.starting else ("down", said)
 
     def look(self) -> dict[str, Any]:
         """Collect the evidence; a server on its way up gets its time, and one silence is no hang."""
@@ -289,14 +302,20 @@ class PostgresqlRecovery:
             (
                 seen["condition"] == "starting",
                 "recovering",
-                f"cluster {name} is still replaying its log after {self.wait:g} s ({said}). A restart "
-                "would begin that anew: wait.",
+                f"cluster {name} is still starting, or replaying its log, after {self.wait:g} s ({said}). "
+                "A restart would begin that anew: wait.",
             ),
             (
                 seen["condition"] == "full",
                 "connections",
                 f"cluster {name} runs, and even its reserved connections are taken: run the remediation "
                 "of DatabaseConnectionsHigh.",
+            ),
+            (
+                seen["condition"] == "slow",
+                "overloaded",
+                f"cluster {name} lives, and has too much to do to answer a simple question: {said}. "
+                "A restart would throw its work away: see what it does, by the remediation of SlowApi.",
             ),
             (
                 seen["condition"] == "closed",
@@ -307,7 +326,9 @@ class PostgresqlRecovery:
             (
                 seen["condition"] == "down"
                 and lock["ours"]
-                and lock["socket"] not in ("", self.socket),
+                and lock["socket"]
+                # One folder has several names: /var/run is /run.
+                and Path(lock["socket"]).resolve() != Path(self.socket).resolve(),
                 "no_access",
                 f"the postmaster of {name} runs (pid {lock['pid']}) and listens in {lock['socket']}; it was "
                 f"asked in {self.socket}. Set the option socket.",

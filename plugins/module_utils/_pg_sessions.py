@@ -32,7 +32,8 @@ STATES = (
 _HIGHEST_CAP = 50
 
 # One definition of who is chosen and who is protected, for looking and for acting: between the two a
-# session may have ended its transaction, or its pid may be another's.
+# session may have ended its transaction, or its pid may be another's. Maintenance that is cancelled costs
+# all of its time again; a word tells it where it waits for a lock, or has no view of its progress.
 _CHOSEN = r"""
   SELECT a.pid, a.backend_start::text AS started, a.usename AS "user", a.datname AS database,
     a.application_name AS application, host(a.client_addr) AS client, a.state,
@@ -49,8 +50,13 @@ _CHOSEN = r"""
         OR a.application_name ~* '^(pgbackrest|barman|wal-g|repmgr)'
         OR a.query ~* '(pg_backup_start|pg_start_backup|pg_export_snapshot|^\s*BASE_BACKUP)'
         OR EXISTS (SELECT FROM pg_stat_progress_basebackup b WHERE b.pid = a.pid) THEN 'backup'
-      WHEN EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
-        OR EXISTS (SELECT FROM pg_stat_progress_create_index c WHERE c.pid = a.pid) THEN 'maintenance'
+      WHEN a.pid IN (
+          SELECT pid FROM pg_stat_progress_vacuum UNION SELECT pid FROM pg_stat_progress_create_index
+          UNION SELECT pid FROM pg_stat_progress_cluster UNION SELECT pid FROM pg_stat_progress_analyze
+          UNION SELECT pid FROM pg_stat_progress_copy)
+        OR a.state = 'active' AND a.query ~*
+          '^\s*(alter|analyze|cluster|copy|create\s+(unique\s+)?index|refresh|reindex|vacuum)\y'
+        THEN 'maintenance'
       WHEN a.application_name = ANY (ARRAY(SELECT json_array_elements_text(:'protected'::json)))
         THEN 'protected application'
     END AS protected

@@ -26,6 +26,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._sets import
     Store,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._transaction_options import (
+    Replaceable,
     Request,
     WantedFile,
     strongest,
@@ -273,7 +274,7 @@ def _parents(path: str) -> Iterable[str]:
 def _plan_links(request: Request, store: Store) -> Links:
     added, changed = [], []
     for path, relative in request.links.items():
-        _refuse_stranger(path, store)
+        _refuse_stranger(path, store, request.replaces.get(path))
         entry = _io.lookup(path)
         if entry is None:
             added.append(path)
@@ -302,18 +303,24 @@ def is_ours(path: str, store: Store) -> bool:
     return target is not None and (target == store.link or target.startswith(f"{store.link}/"))
 
 
-def _refuse_stranger(path: str, store: Store) -> None:
-    """Refuse a link's path that something else occupies, or a parent that is no directory."""
+def _refuse_stranger(path: str, store: Store, replaceable: Replaceable | None) -> None:
+    """Refuse a link's path that something else occupies, or a parent that is no directory.
+
+    A file that holds no more than is known of it may be replaced.
+    """
     if path == store.base or path.startswith(f"{store.base}/"):
         raise InputError(
             f"links: {path} is below {store.base}; a link leads from elsewhere into it."
         )
     entry = _io.lookup(path)
+    plain = entry is not None and entry.kind == "file"
+    if replaceable and plain and _io.read_text(path) in replaceable.contents:
+        return
     if entry is not None and not is_ours(path, store):
         points = f" to {entry.target}" if entry.kind == "link" else ""
         raise ConflictError(
             f"{path} is a {entry.kind}{points} that is not ours, expected nothing or a link to "
-            f"{store.link}. Move it away and run again.",
+            f"{store.link}. {f'{replaceable.advice} ' if replaceable else ''}Move it away and run again.",
             path=path,
         )
     for parent in _parents(path):

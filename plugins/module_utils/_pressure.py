@@ -119,7 +119,13 @@ class Sample:
 
     @property
     def idle_share(self) -> float:
-        """Which share of the processors was idle; waiting for a disk is idle."""
+        """Which share of the processors was idle; waiting for a disk is idle.
+
+        Figures that stand still (a container whose C(/proc/stat) is another program's) tell nothing, and
+        nobody is touched for nothing: all of it was idle.
+        """
+        if not any(self.shares.values()):
+            return 1.0
         return self.shares.get("idle", 0.0) + self.shares.get("iowait", 0.0)
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import ssl
 import time
@@ -31,6 +32,7 @@ __all__ = [
     "confirmed",
     "fetch",
     "metric_values",
+    "web_address",
 ]
 
 _T = TypeVar("_T")
@@ -64,11 +66,16 @@ _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=)\s*"((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An HTTP answer; status 0 means that there was none, and ``error`` says why."""
+    """An HTTP answer; status 0 means that there was none, and ``error`` says why.
+
+    ``silent`` if the other side refused, broke off or said nothing in time. Else the question is at
+    fault: a name that nobody knows, a certificate that isn't trusted, a server that isn't HTTP's.
+    """
 
     status: int
     body: str
     error: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +112,7 @@ class Probe:
                 f"{where}: unknown option {unknown[0]}, expected one of {', '.join(PROBE_OPTIONS)}."
             )
         probe = cls(**{key: value for key, value in options.items() if value is not None})
-        if not re.match(r"https?://[^/]", probe.url):
-            raise InputError(
-                f"{where}: url must begin with http:// or https://, found '{probe.url}'."
-            )
+        web_address(probe.url, option=f"{where}: url")
         limits = (probe.equals, probe.at_least, probe.at_most)
         needs_metric = probe.after_action or any(limit is not None for limit in limits)
         if needs_metric and not probe.metric:
@@ -164,11 +168,24 @@ def fetch(
         with exc:
             return Answer(status=exc.code, body=_body(exc))
     except urllib.error.URLError as exc:
-        return Answer(status=0, body="", error=str(exc.reason))
-    except (OSError, ValueError, ssl.SSLError) as exc:
-        return Answer(status=0, body="", error=str(exc) or type(exc).__name__)
+        return Answer(status=0, body="", error=str(exc.reason), silent=_silent(exc.reason))
+    except (OSError, ValueError) as exc:
+        error = str(exc) or type(exc).__name__
+        return Answer(status=0, body="", error=error, silent=_silent(exc))
     except Exception as exc:
-        return Answer(status=0, body="", error=f"{type(exc).__name__}: {exc}")
+        error = f"{type(exc).__name__}: {exc}"
+        return Answer(status=0, body="", error=error, silent=_silent(exc))
+
+
+def _silent(reason: str | BaseException) -> bool:
+    return isinstance(reason, (TimeoutError, ConnectionError, http.client.IncompleteRead))
+
+
+def web_address(url: str, *, option: str) -> str:
+    """Return the URL; InputError unless it is one of HTTP's."""
+    if not re.match(r"https?://[^/]", url):
+        raise InputError(f"{option} must begin with http:// or https://, found '{url}'.")
+    return url
 
 
 def ask(probe: Probe, *, timeout: float = 5.0, acted_at: float | None = None) -> str:

@@ -164,6 +164,7 @@ class Keeper:
         check: bool,
         settle: float = 0.25,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``settle`` is how many seconds a started service must live to count as running."""
         self._systemd = systemd
@@ -171,6 +172,7 @@ class Keeper:
         self._check = check
         self._settle = settle
         self._sleep = sleep
+        self._clock = clock
         self.outcome = Outcome()
         self.action = "none"
         self.reasons: list[str] = []
@@ -294,7 +296,7 @@ class Keeper:
 
     def _watch(self, first: UnitState) -> None:
         """See that the unit lives on: a crash loop looks like success to systemctl."""
-        deadline = time.monotonic() + self._settle
+        deadline = self._clock() + self._settle
         state = first
         while True:
             died = state.restarts > first.restarts or state.sub == "auto-restart"
@@ -306,9 +308,9 @@ class Keeper:
                 or (state.dead and not self._finished(state))
             ):
                 raise self._failure("died right after its start", state)
-            if state.dead or time.monotonic() >= deadline:
+            if state.dead or self._clock() >= deadline:
                 return
-            self._sleep(min(0.25, max(0.0, deadline - time.monotonic())))
+            self._sleep(min(0.25, max(0.0, deadline - self._clock())))
             state = self._systemd.state(self._unit)
 
     def _finished(self, state: UnitState) -> bool:

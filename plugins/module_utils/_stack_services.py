@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to the collection: may change without notice.
 
-"""Questions to a running Alertmanager and Grafana: cluster, routes, data sources."""
+"""Questions to a running Alertmanager and Grafana: cluster, routes, data sources, dashboards."""
 
 from __future__ import annotations
 
@@ -116,12 +116,25 @@ def _health(api: Api) -> list[Check]:
     return [failed("Grafana answers", api.where, f"health: {health}", api.look)]
 
 
-def grafana_questions(api: Api) -> list[Question]:
-    """All questions to Grafana. ``api`` carries the administrator's credentials, if there are any."""
+def _dashboards(api: Api, wanted: Mapping[str, str]) -> list[Check]:
+    found = {row["uid"] for row in api.json("/api/search?type=dash-db&limit=5000")}
+    if missing := sorted(title for uid, title in wanted.items() if uid not in found):
+        look = f"{api.curl('/api/search')} -u admin"
+        return [failed("dashboards", api.where, f"Grafana lacks {', '.join(missing)}", look)]
+    return [passed("dashboards", api.where, f"Grafana has all {len(wanted)} of ours")]
+
+
+def grafana_questions(api: Api, dashboards: Mapping[str, str]) -> list[Question]:
+    """All questions to Grafana. ``api`` carries the administrator's credentials, if there are any.
+
+    dashboards: titles of those that it must have, by uid.
+    """
     questions: list[Question] = [api.asked("Grafana answers", lambda: _health(api))]
+    asked = {"data sources": lambda: _data_sources(api)}
+    if dashboards:
+        asked["dashboards"] = lambda: _dashboards(api, dashboards)
     if api.headers:
-        questions.append(api.asked("data sources", lambda: _data_sources(api)))
-    else:
-        reason = "grafana_admin_password isn't known here"
-        questions.append(lambda: [skipped("data sources", api.where, reason)])
-    return questions
+        return questions + [api.asked(name, ask) for name, ask in asked.items()]
+    reason = "grafana_admin_password isn't known here"
+    unasked = [skipped(name, api.where, reason) for name in asked]
+    return [*questions, lambda: unasked]

@@ -140,22 +140,27 @@ def judge(
 ) -> Verdict:
     """Run the checkers on the staged set; raises ValidationError with their message.
 
-    Messages show the set under its ``final`` name. With ``lenient`` (check mode) a checker
-    that is not installed yet is a reason, not an error.
+    Messages show the set under its ``final`` name. With ``lenient`` (check mode) a checker that
+    is not installed yet is a reason, not an error, and so is one that needs what the run makes first.
     """
     if not request.checks:
         return Verdict(validated=False, reason="no validate command is given")
     before = set(_io.scan(folder))
+    reason = ""
     try:
         for check in request.checks:
+            if lenient and (missing := [path for path in check.needs if _io.lookup(path) is None]):
+                shown = " ".join(check.argv).replace("{set}", final)
+                reason = f"'{shown}' cannot run yet: {missing[0]} does not exist"
+                continue
             result = _run_check(check, runner, folder)
             shown = " ".join(result.argv).replace(folder, final)
             if result.rc == NOT_FOUND:
-                reason = f"{result.output.replace(folder, final)}"
+                said = result.output.replace(folder, final)
                 if lenient:
-                    return Verdict(validated=False, reason=f"'{shown}' cannot run yet: {reason}")
+                    return Verdict(validated=False, reason=f"'{shown}' cannot run yet: {said}")
                 raise ValidationError(
-                    f"{request.name}: the checker '{shown}' cannot run: {reason}. Nothing was "
+                    f"{request.name}: the checker '{shown}' cannot run: {said}. Nothing was "
                     "changed. Install it, or correct the option validate.",
                     validator=_evidence(result, folder, final),
                 )
@@ -166,7 +171,7 @@ def judge(
                 )
     finally:
         _remove_extras(folder, before)
-    return Verdict(validated=True)
+    return Verdict(validated=not reason, reason=reason)
 
 
 def _run_check(check: Check, runner: Runner, folder: str) -> Result:

@@ -68,6 +68,11 @@ class UnitState:
         return self.active in ("active", "reloading")
 
     @property
+    def starting(self) -> bool:
+        """Whether it is on its way up; one that died and waits for its next try is not."""
+        return self.active == "activating" and not self.sub.startswith("auto-restart")
+
+    @property
     def dead(self) -> bool:
         """Whether it will not come back by itself."""
         return self.active in ("failed", "inactive")

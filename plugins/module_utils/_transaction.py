@@ -38,6 +38,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 from ansible_collections.koprogo.observability.plugins.module_utils._links import (
     make_links,
     missing_directories,
+    remove_link,
     remove_links,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._plan import (
@@ -360,10 +361,14 @@ class Transaction:
         # The links lead nowhere from here on, which is as good as gone.
         store.activate(None)
         for path in links:
-            _io.remove_file(path)
+            remove_link(path, store)
         remove_links(store, keep=None)
-        report.outcome = self._service.apply(plan.action, daemon_reload=plan.daemon_reload)
+        report.outcome, words = self._service.let_go(plan.action, daemon_reload=plan.daemon_reload)
         store.forget()
+        if words:
+            report.warnings.append(
+                f"{store.name}: what was ours is removed, but without it the service is not well: {words}"
+            )
         return report
 
     def _keep(self, snapshot: Snapshot, plan: Plan, folder: str) -> None:

@@ -15,6 +15,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._accounts im
     group_name,
     user_name,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._mask import (
+    redacted,
+    secret_values,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._plan import (
     ROOT,
     Plan,
@@ -50,6 +54,10 @@ def make_diff(
         if before != after:
             if hidden:
                 before, after = _hide(before, "old"), _hide(after, "new")
+            else:
+                # The old ones too: whoever rotates a password may still have the old one in use.
+                same = secret_values(before) & secret_values(after)
+                before, after = redacted(before, "old", same), redacted(after, "new", same)
             rows.append(_row(shown, before, after))
         if entry is not None and file is not None:
             rows += _attributes(shown, entry, owner=file.owner, group=file.group, mode=file.mode)
@@ -123,6 +131,8 @@ def _links(store: Store, plan: Plan) -> list[dict[str, Any]]:
     for path in sorted(plan.links.touched()):
         entry = _io.lookup(path)
         before = f"-> {entry.target}\n" if entry is not None else ""
+        if entry is not None and entry.kind == "file":
+            before = _text(_io.read_bytes(path))
         relative = plan.links.wanted.get(path)
         after = f"-> {store.link_target(relative)}\n" if relative is not None else ""
         rows.append(_row(path, before, after))

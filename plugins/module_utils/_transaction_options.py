@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
-from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
+from ansible_collections.koprogo.observability.plugins.module_utils._mask import (
+    Masker,
+    secret_values,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import (
     PROBE_OPTIONS,
     Probe,
+    web_address,
 )
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "MANIFEST",
     "Check",
     "Reload",
+    "Replaceable",
     "Request",
     "WantedFile",
     "pack",
@@ -36,6 +41,8 @@ __all__ = [
 ]
 
 MANIFEST = ".manifest.json"
+# Shorter values that only look like secrets by their place would blank out unrelated words of a message.
+_SHORTEST_SECRET = 8
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
@@ -65,6 +72,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
         },
     },
     "links": {"type": "dict", "default": {}},
+    "replaces": {"type": "dict", "default": {}},
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "validate": {"type": "list", "elements": "raw", "default": []},
     "unit": {"type": "str"},
@@ -76,7 +84,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 }
 
 _ACTIONS = ("none", "reload", "restart")
-_CHECK_OPTIONS = ("argv", "user", "env", "timeout")
+_CHECK_OPTIONS = ("argv", "user", "env", "timeout", "needs")
 _RELOAD_OPTIONS = ("url", "method", "headers", "status", "timeout")
 
 
@@ -95,12 +103,13 @@ class WantedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A command that judges the staged set; ``timeout`` in seconds."""
+    """A command that judges the staged set; ``timeout`` in seconds, ``needs`` are paths outside the set."""
 
     argv: tuple[str, ...]
     user: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +125,14 @@ class Reload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replaceable:
+    """A file that a link may replace: what it may hold, and what to do about one that holds more."""
+
+    contents: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What the user asked for, checked; nothing on the host was looked at yet."""
 
@@ -126,6 +143,7 @@ class Request:
     directory_mode: int = 0o750
     files: tuple[WantedFile, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    replaces: Mapping[str, Replaceable] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     unit: str | None = None
@@ -144,9 +162,15 @@ class Request:
         return tuple(sorted(found))
 
     def masker(self) -> Masker:
-        """Hide the given secrets and the contents of secret files."""
-        contents = (file.data.decode("utf-8", "replace") for file in self.files if file.secret)
-        return Masker([*self.secrets, *contents])
+        """Hide the given secrets, the contents of secret files, and secret options of other files."""
+        found = list(self.secrets)
+        for file in self.files:
+            text = file.data.decode("utf-8", "replace")
+            if file.secret:
+                found.append(text)
+            else:
+                found += (one for one in secret_values(text) if len(one) >= _SHORTEST_SECRET)
+        return Masker(found)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Request:
@@ -178,6 +202,7 @@ class Request:
             directory_mode=_mode(options["directory_mode"], "directory_mode"),
             files=files,
             links=_links(options["links"], files) if present else dict(options["links"]),
+            replaces=_replaces(options["replaces"], options["links"]),
             secrets=tuple(secret for secret in options["secrets"] if secret),
             checks=tuple(_check(item, index) for index, item in enumerate(options["validate"])),
             unit=unit,
@@ -289,6 +314,21 @@ def _links(links: Mapping[str, Any], files: Sequence[WantedFile]) -> dict[str, s
     return result
 
 
+def _replaces(rows: Mapping[str, Any], links: Mapping[str, Any]) -> dict[str, Replaceable]:
+    result = {}
+    for path, row in rows.items():
+        if path not in links:
+            raise InputError(f"replaces: expected a path of links, found '{path}'.")
+        if not isinstance(row, Mapping) or set(row) != {"contents", "advice"}:
+            raise InputError(
+                f"replaces: {path}: expected a dict with contents and advice, found {row!r}."
+            )
+        result[str(path)] = Replaceable(
+            contents=tuple(map(str, row["contents"])), advice=str(row["advice"])
+        )
+    return result
+
+
 def _check(item: Any, index: int) -> Check:
     where = f"validate[{index}]"
     options: Any = {"argv": item} if isinstance(item, list) else item
@@ -305,11 +345,15 @@ def _check(item: Any, index: int) -> Check:
     env = options.get("env") or {}
     if not isinstance(env, Mapping):
         raise InputError(f"{where}: env: expected a dict, found {env!r}.")
+    needs = options.get("needs") or []
+    if not isinstance(needs, list):
+        raise InputError(f"{where}: needs: expected a list of paths, found {needs!r}.")
     return Check(
         argv=tuple(str(argument) for argument in options["argv"]),
         user=options.get("user"),
         env={str(key): str(value) for key, value in env.items()},
         timeout=_seconds(options.get("timeout", 60), f"{where}: timeout"),
+        needs=tuple(str(path) for path in needs),
     )
 
 
@@ -322,10 +366,7 @@ def _reload(value: Any) -> Reload:
         raise InputError(
             f"reload: unknown option {unknown[0]}, expected one of {', '.join(_RELOAD_OPTIONS)}."
         )
-    if not re.match(r"https?://[^/]", value["url"]):
-        raise InputError(
-            f"reload: url must begin with http:// or https://, found '{value['url']}'."
-        )
+    web_address(value["url"], option="reload: url")
     try:
         status = int(value.get("status", 200))
     except (TypeError, ValueError):

@@ -19,7 +19,7 @@ __all__ = ["Report"]
 
 @dataclass(kw_only=True)
 class Report:
-    """What a run found and did; see the module's RETURN."""
+    """What a run found and did; see the module's RETURN. ``warnings`` are for a person."""
 
     changed: bool = False
     set_id: str | None = None
@@ -30,6 +30,7 @@ class Report:
     healed: bool = False
     kept: str | None = None
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     diff: list[dict[str, Any]] = field(default_factory=list)
 
     def as_result(self) -> dict[str, Any]:

@@ -20,7 +20,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._io import lookup, read_text
-from ansible_collections.koprogo.observability.plugins.module_utils._probe import confirmed, fetch
+from ansible_collections.koprogo.observability.plugins.module_utils._probe import (
+    confirmed,
+    fetch,
+    web_address,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
     Socket,
@@ -44,7 +48,10 @@ _RECENT = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What the health endpoint said: C(ok), C(silent) (no answer in time) or C(unwell)."""
+    """What the health endpoint said: C(ok), C(silent) (no answer in time), C(unwell), or C(unclear).
+
+    The last says something of the question, not of the service: a wrong address or certificate.
+    """
 
     state: str
     status: int = 0
@@ -79,6 +86,8 @@ class Dependency:
             raise InputError(
                 f"depends_on: expected host:port for {dependency.name}, found '{dependency.tcp}'."
             )
+        if dependency.url:
+            web_address(dependency.url, option=f"depends_on: url of {dependency.name}")
         return dependency
 
     def problem(self, systemd: Systemd) -> str:
@@ -100,12 +109,14 @@ class Dependency:
 
 
 def judge(state: UnitState, health: Health | None) -> str:
-    """Return healthy, down, hung (runs, answers nothing), or unwell (answers, but not well)."""
-    if not state.running or state.sub == "auto-restart":
+    """Return healthy, down, starting, hung (runs, answers nothing), unwell (says so), or unclear."""
+    if state.starting:
+        return "starting"
+    if not state.running:
         return "down"
     if health is None or health.state == "ok":
         return "healthy"
-    return "hung" if health.state == "silent" else "unwell"
+    return "hung" if health.state == "silent" else health.state
 
 
 @dataclass(kw_only=True)
@@ -129,13 +140,18 @@ class UnitRecovery:
 
     def __post_init__(self) -> None:
         """Prepare; systemd may need longer than the service's stop timeout."""
+        if self.health_url:
+            web_address(self.health_url, option="health_url")
         self.systemd = Systemd(self.runner, timeout=max(120.0, self.wait + 100))
 
     def look(self) -> dict[str, Any]:
-        """Collect the evidence. A service that has just started gets its time to come up first."""
-        state = self.systemd.state(self.unit)
+        """Collect the evidence. A service that starts, or has just started, gets its time first."""
+        state, started = self.systemd.state(self.unit), self.clock()
         if not state.exists:
             raise InputError(f"unit: expected a unit of this host, found none named {self.unit}.")
+        while state.starting and self.clock() - started < self.wait:
+            self.sleep(0.5)
+            state = self.systemd.state(self.unit)
         health = self.ask()
         while (
             health is not None
@@ -179,40 +195,57 @@ class UnitRecovery:
         answer = fetch(self.health_url, timeout=self.health_timeout)
         seconds = round(self.clock() - started, 3)
         if answer.error:
-            return Health(state="silent", detail=answer.error, seconds=seconds)
+            state = "silent" if answer.silent else "unclear"
+            return Health(state=state, detail=answer.error, seconds=seconds)
         well = 200 <= answer.status < 300
+        # From 300 to 499 it is the request that is wrong: moved, forbidden, not found.
+        state = "ok" if well else "unclear" if 300 <= answer.status < 500 else "unwell"
         detail = "" if well else " ".join(answer.body.split())[:300]
-        return Health(
-            state="ok" if well else "unwell", status=answer.status, detail=detail, seconds=seconds
-        )
+        return Health(state=state, status=answer.status, detail=detail, seconds=seconds)
 
     def refusal(self, seen: Mapping[str, Any]) -> tuple[str, str]:
         """Return code and reason why a restart is not the answer; empty ones if it may be."""
-        if self.allow is not None and self.unit not in self.allow:
-            names = ", ".join(self.allow) or "none"
-            return "not_allowed", f"{self.unit} is not on the list of units to restart ({names})."
-        if seen["unit"]["load"] == "masked":
-            return "masked", f"{self.unit} is masked: somebody has forbidden its start."
-        if seen["port_owner"]:
-            return (
+        names = ", ".join(self.allow or ()) or "none"
+        health, condition = seen["health"], seen["condition"]
+        down = [row for row in seen["dependencies"] if row["problem"]]
+        causes = "; ".join(f"{row['name']}: {row['problem']}" for row in down)
+        detail = health.get("detail", "")
+        said = f"status {health['status']}" if health.get("status") else detail
+        reasons = (
+            (
+                self.allow is not None and self.unit not in self.allow,
+                "not_allowed",
+                f"{self.unit} is not on the list of units to restart ({names}).",
+            ),
+            (
+                seen["unit"]["load"] == "masked",
+                "masked",
+                f"{self.unit} is masked: somebody has forbidden its start.",
+            ),
+            (
+                seen["port_owner"],
                 "port_taken",
                 f"{self.port} is served by {seen['port_owner']}, not by {self.unit}. Stop that first.",
-            )
-        down = [row for row in seen["dependencies"] if row["problem"]]
-        if down:
-            causes = "; ".join(f"{row['name']}: {row['problem']}" for row in down)
-            return "dependency", f"the cause is elsewhere ({causes}). Remedy that first."
-        health = seen["health"]
-        if (
-            seen["condition"] == "unwell"
-            and not self.depends_on
-            and _BLAMES.search(health["detail"])
-        ):
-            return (
+            ),
+            (down, "dependency", f"the cause is elsewhere ({causes}). Remedy that first."),
+            (
+                condition == "starting",
+                "starting",
+                f"{seen['unit']['says']} after {self.wait:g} s still. A restart would begin that anew: wait.",
+            ),
+            (
+                condition == "unclear",
+                "unclear",
+                f"{self.health_url} is no health endpoint that can be asked: expected a status from 200 to "
+                f"299, or from 500 on, found {said}. Correct the option health_url.",
+            ),
+            (
+                condition == "unwell" and not self.depends_on and _BLAMES.search(detail),
                 "dependency",
-                f"the service itself says that the cause is elsewhere: {health['detail']}",
-            )
-        return "", ""
+                f"the service itself says that the cause is elsewhere: {detail}",
+            ),
+        )
+        return next(((code, reason) for holds, code, reason in reasons if holds), ("", ""))
 
     def restart(self) -> tuple[str, dict[str, Any]]:
         """Restart, wait for health, and see that it stays; return outcome and evidence."""

@@ -11,8 +11,10 @@ short_description: Ban an address, or give it access again
 version_added: 0.1.0
 author: KoproGo contributors (@koprogo)
 description:
-  - A ban goes to CrowdSec, whose list keeps the reason, who asked and how long it lasts; where its local API
-    doesn't answer, to fail2ban, with the duration of its jail.
+  - A ban goes to CrowdSec, whose list keeps the reason, who asked and how long it lasts.
+  - Where CrowdSec's local API doesn't answer, it goes to the jail of fail2ban whose bans last as long as
+    asked, and is refused where none does; where nothing was asked for, to the one whose bans last longest.
+    fail2ban keeps no reason. A warning says all that.
   - Access is given again at both, whoever banned.
   - Ends well only when nftables drops the address, or doesn't any more.
   - An address on C(koprogo_allowlist), a host of the inventory and the control node's own address are
@@ -37,9 +39,10 @@ options:
     choices: [present, absent]
     default: present
   duration:
-    description: How long, such as V(90m), V(4h) or V(1d).
+    description:
+      - How long, such as V(90m), V(4h) or V(1d).
+      - Without it, four hours, or where only fail2ban can ban, as long as it does.
     type: str
-    default: 4h
   reason:
     description: Why, for the list of decisions.
     type: str
@@ -77,6 +80,12 @@ owner:
   returned: success
   type: str
   sample: crowdsec
+notes:
+  description: What whoever enforces the ban can't do.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 before:
   description: The address' bans before.
   returned: success
@@ -106,6 +115,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._bans import (
+    USUAL,
     Bans,
     parsed_address,
     parsed_duration,
@@ -118,19 +128,24 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 def carry_out(bans: Bans, params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     """Bring one address to the wanted state and say what was found."""
     address = parsed_address(params["address"])
-    seconds = parsed_duration(params["duration"])
+    seconds = parsed_duration(params["duration"]) if params["duration"] else None
     present = params["state"] == "present"
     if present:
         bans.refuse_if_allowed(address)
     before, dropped = bans.of(address), bans.dropped(address)
     # One that is about to end is prolonged; a run that comes back soon changes nothing.
-    lasting = bool(before) and remaining(before) >= seconds / 2
+    lasting = bool(before) and remaining(before) >= (seconds or USUAL) / 2
+    if present and before and not lasting and not seconds:
+        lasting = remaining(before) >= bans.span(None) / 2
     changed = not (lasting and dropped) if present else bool(before or dropped)
     owner = before[0]["source"] if before else ""
+    notes: list[str] = []
+    if changed and present and check:
+        bans.span(seconds)
     if changed and not check:
         if present:
             reason = f"{params['reason']} (by {params['by']})" if params["by"] else params["reason"]
-            owner = bans.ban(address, seconds=seconds, reason=reason)
+            owner, notes = bans.ban(address, seconds=seconds, reason=reason)
         else:
             bans.unban(address)
             owner = ""
@@ -139,6 +154,7 @@ def carry_out(bans: Bans, params: dict[str, Any], *, check: bool) -> dict[str, A
         "changed": changed,
         "address": address,
         "owner": owner,
+        "notes": notes,
         "before": before,
         "after": after,
         "dropped": dropped if check or not changed else bans.dropped(address),
@@ -151,7 +167,7 @@ def main() -> None:
         argument_spec={
             "address": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "duration": {"type": "str", "default": "4h"},
+            "duration": {"type": "str"},
             "reason": {"type": "str", "default": "manual"},
             "by": {"type": "str", "default": ""},
         },
@@ -161,6 +177,8 @@ def main() -> None:
         result = carry_out(Bans(Runner()), module.params, check=module.check_mode)
     except KoprogoError as error:
         module.fail_json(**error.as_result())
+    for note in result["notes"]:
+        module.warn(note)
     if module._diff and result["changed"]:
         banned = f"{result['address']} banned\n"
         present = module.params["state"] == "present"

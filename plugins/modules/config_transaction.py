@@ -50,7 +50,7 @@ options:
       - V(present) brings the configuration to what the other options say.
       - V(absent) removes what earlier runs wrote, also links elsewhere. Files that are not ours
         are moved to C(/etc/koprogo/<name>.kept-<set>) and reported as RV(kept). A unit that still
-        runs and is named by O(unit) is reloaded or restarted.
+        runs and is named by O(unit) is reloaded or restarted; that it can't run any more is a warning.
     type: str
     choices: [present, absent]
     default: present
@@ -122,8 +122,21 @@ options:
       - Anything that is not such a link of ours at the path is refused.
     type: dict
     default: {}
+  replaces:
+    description:
+      - Files that may be where a link of O(links) has to go, by their path - such as one that a package
+        writes when it is installed. C(contents) is a list of what such a file may hold, C(advice) a
+        sentence for the message that refuses one that holds anything else.
+      - The file is kept beside the link, with C(.before-koprogo) behind its name, and comes back when the
+        link goes.
+    type: dict
+    default: {}
   secrets:
-    description: Values to hide in every message, difference and result.
+    description:
+      - Values to hide in every message, difference and result.
+      - What a file holds in an option with a name such as C(password), C(bearer_token), C(credentials)
+        or C(client_secret), or as a password in a URL, is hidden without being named here, the replaced
+        value too.
     type: list
     elements: str
     default: []
@@ -132,9 +145,11 @@ options:
       - Commands that judge the staged set, run one after the other, in check mode too. C({set})
         in an argument stands for the directory. No shell is involved.
       - An element is a list of arguments, or a dict of C(argv), C(user) (run as that user),
-        C(env) (a dict) and C(timeout) (seconds, default 60).
+        C(env) (a dict), C(timeout) (seconds, default 60) and C(needs) (a list of paths outside of the set,
+        such as certificates, that the command looks for).
       - A command that is not installed is an error; in check mode it is a reason in
-        RV(not_validated), since the component may not be installed yet.
+        RV(not_validated), since the component may not be installed yet. So is a path of C(needs) that
+        does not exist yet.
     type: list
     elements: raw
     default: []
@@ -491,6 +506,8 @@ def main() -> None:
             "The configuration that was in use stays in use.",
             invocation=invocation,
         )
+    for warning in report.warnings:
+        module.warn(warning)
     result = report.as_result()
     if module._diff:
         result["diff"] = report.diff

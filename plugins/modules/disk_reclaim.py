@@ -263,12 +263,14 @@ guards:
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
+    ActingModule,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_policy import (
     POLICY_OPTIONS,
     policies_of,
+    wrong_policy,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_reclaim import (
     Reclaim,
@@ -286,7 +288,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger_stor
 
 def main() -> None:
     """Module entry point."""
-    module = AnsibleModule(
+    module = ActingModule(
         argument_spec={
             **GUARD_OPTIONS,
             "path": {"type": "path", "default": "/"},
@@ -304,6 +306,7 @@ def main() -> None:
         },
         required_one_of=[("free_percent", "free_bytes", "free_inodes_percent")],
         supports_check_mode=True,
+        explain=wrong_policy,
     )
     params = module.params
     result: dict[str, Any] = {}

@@ -46,7 +46,9 @@ options:
     default: []
 attributes:
   check_mode:
-    description: Says what would be made. There is no request for a key that is yet to be made.
+    description:
+      - Says what would be made. The request is for a key that is thrown away where the key is yet to be made,
+        so that what follows can be foretold too; it is empty where C(openssl) is yet to be installed.
     support: full
   diff_mode:
     description: A key is never shown.
@@ -69,12 +71,12 @@ actions:
   elements: str
   sample: [make group koprogo-tls, make /var/lib/koprogo/pki/host.key]
 fingerprint:
-  description: SHA-256 of the public key; empty when there is no key yet.
+  description: SHA-256 of the public key that RV(request) is for; empty when there is no request.
   returned: success
   type: str
   sample: 3f0c…
 request:
-  description: Signing request in PEM format; empty when there is no key yet.
+  description: Signing request in PEM format; empty in check mode where C(openssl) is missing.
   returned: success
   type: str
   sample: "-----BEGIN CERTIFICATE REQUEST-----…"

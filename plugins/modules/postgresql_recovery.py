@@ -39,6 +39,9 @@ options:
     description: The cluster's name, needed where there are several.
     type: str
     default: ""
+  port:
+    description: The cluster's port, which tells it from others of the host too. Without it any fits.
+    type: int
   socket:
     description: Directory of the server's unix socket.
     type: path
@@ -75,8 +78,8 @@ RETURN = r"""
 condition:
   description:
     - What was found. C(ready), C(starting), C(full) if all connections are taken, C(closed) if it takes
-      connections and does not let us ask, C(hung) if it takes a connection and says nothing, three times,
-      C(down).
+      connections and does not let us ask, C(slow) if it ends our question for want of time, C(hung) if it
+      takes a connection and says nothing, three times, C(down).
   returned: always
   type: str
   sample: down
@@ -183,8 +186,9 @@ guard:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
+    ActingModule,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster import (
@@ -205,7 +209,12 @@ _OWN = ("socket", "superuser", "wait", "settle", "min_free_bytes", "signs_within
 def remedy(params: dict[str, Any]) -> Remedy:
     """What is to be done, after looking."""
     runner = Runner()
-    cluster = choose(clusters(runner), version=params["version"], name=params["cluster"])
+    cluster = choose(
+        clusters(runner),
+        version=params["version"],
+        name=params["cluster"],
+        port=params["port"],
+    )
     recovery = PostgresqlRecovery(
         cluster=cluster, runner=runner, **{name: params[name] for name in _OWN}
     )
@@ -214,11 +223,12 @@ def remedy(params: dict[str, Any]) -> Remedy:
 
 def main() -> None:
     """Module entry point."""
-    module = AnsibleModule(
+    module = ActingModule(
         argument_spec={
             **GUARD_OPTIONS,
             "version": {"type": "str", "default": ""},
             "cluster": {"type": "str", "default": ""},
+            "port": {"type": "int"},
             "socket": {"type": "path", "default": "/var/run/postgresql"},
             "superuser": {"type": "str", "default": "postgres"},
             "wait": {"type": "float", "default": 120.0},

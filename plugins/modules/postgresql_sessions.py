@@ -14,7 +14,9 @@ description:
   - Chooses client sessions by state, age, application, user and database, the oldest first, and cancels
     their statements or ends them.
   - Never touches a superuser's session, replication, a backup (C(pg_dump), C(pg_basebackup), C(pgbackrest)
-    and the like), vacuum, index builds, the server's own processes, or its own session.
+    and the like), the server's own processes, or its own session; nor maintenance that runs or waits for its
+    lock (C(VACUUM), C(ANALYZE), C(CLUSTER), C(COPY), C(REINDEX), C(REFRESH), C(ALTER), index builds).
+  - Works on PostgreSQL 14 and later.
   - With O(action=terminate) a running statement is cancelled first; its session is ended only if it still
     fits after O(grace) seconds. What is idle in a transaction has no statement to cancel.
   - Each session is judged once more in the statement that ends it, by pid and start time, so that one that
@@ -34,6 +36,14 @@ attributes:
   idempotent:
     support: full
 options:
+  version:
+    description: The major version of the cluster that O(port) has to be of. Without it any fits.
+    type: str
+    default: ""
+  cluster:
+    description: The name of the cluster that O(port) has to be of. Without it any fits.
+    type: str
+    default: ""
   states:
     description: States of the sessions. An empty list is refused.
     type: list
@@ -163,10 +173,15 @@ refused:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
+    ActingModule,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
+from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster import (
+    choose,
+    clusters,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_sessions import (
     Selector,
     Sessions,
@@ -184,8 +199,16 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 
 def remedy(params: dict[str, Any]) -> Remedy:
     """What is to be done, after looking."""
-    selector = Selector.of(params)
-    sessions = Sessions(Psql.from_options(Runner(), params), selector)
+    selector, runner = Selector.of(params), Runner()
+    if params["version"] or params["cluster"]:
+        # Whoever names one cluster must not meet the sessions of another.
+        choose(
+            clusters(runner),
+            version=params["version"],
+            name=params["cluster"],
+            port=params["port"],
+        )
+    sessions = Sessions(Psql.from_options(runner, params), selector)
     seen = sessions.look(cap=params["max_sessions"])
     chosen, used = seen["sessions"], seen["used"]
     terminate = params["action"] == "terminate"
@@ -219,10 +242,12 @@ def remedy(params: dict[str, Any]) -> Remedy:
 def main() -> None:
     """Module entry point."""
     names: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
-    module = AnsibleModule(
+    module = ActingModule(
         argument_spec={
             **CONNECTION_OPTIONS,
             **GUARD_OPTIONS,
+            "version": {"type": "str", "default": ""},
+            "cluster": {"type": "str", "default": ""},
             "states": {"type": "list", "elements": "str", "required": True},
             "min_age": {"type": "float", "required": True},
             "action": {"type": "str", "choices": ["cancel", "terminate"], "default": "cancel"},

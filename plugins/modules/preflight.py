@@ -14,40 +14,138 @@ description:
   - Checks the inventory's groups, every option of every role that is to run on the host, the
     distribution, the ports that the components need and the presence of PostgreSQL on database
     hosts. All findings are reported together, one sentence each.
+  - What the run would fetch and the host lacks is asked for with a short patience; mirrors, vendors'
+    repositories and files that aren't needed are not.
   - Options named like a role but unknown to it are errors, with the nearest known name.
 options:
   ports:
     description:
-      - TCP port on the loopback interface for each systemd unit. A port that a process outside
-        its unit listens on is an error.
+      - TCP ports that systemd units are to listen on. One that a process outside its unit listens on
+        is an error.
       - Set by the action plugin from the inventory when absent.
-    type: dict
-    default: {}
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      unit:
+        description: Unit of systemd.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: int
+        required: true
+      address:
+        description: IP address. V(*) is every address.
+        type: str
+        default: 127.0.0.1
   postgresql:
     description:
       - Whether PostgreSQL's server must be installed.
       - Set by the action plugin from the inventory when absent.
     type: bool
     default: false
-  extra_ports:
-    description: Further TCP ports of systemd units, judged like O(ports). Set by the action plugin.
-    type: dict
-    default: {}
   interfaces:
     description: Network interfaces that must exist. Set by the action plugin.
     type: list
     elements: str
     default: []
-  logs:
-    description: Logs that must exist, by the option that names them. Set by the action plugin.
-    type: dict
-    default: {}
+  files:
+    description: Files that must exist. Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      option:
+        description: The option that asks for the file.
+        type: str
+        required: true
+      path:
+        description: Path of the file.
+        type: path
+        required: true
+      expected:
+        description: What the file is.
+        type: str
+        required: true
   control_node:
     description:
       - Whether the address of the control node must be known from the connection.
       - Set by the action plugin.
     type: bool
     default: false
+  packages:
+    description:
+      - Packages of the distribution that the run installs. Where one is missing, the mirrors are asked.
+      - This and all that would be downloaded is asked for last, and only where nothing else is wrong. Set by
+        the action plugin.
+    type: list
+    elements: str
+    default: []
+  downloads:
+    description: Files that components are installed from, asked for where they aren't installed yet.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      component:
+        description: Name of the component.
+        type: str
+        required: true
+      option:
+        description: The option that names the file.
+        type: str
+        required: true
+      url:
+        description: Where the host fetches it.
+        type: str
+        required: true
+      sha256:
+        description: Its checksum, by which it is known once it is installed.
+        type: str
+        required: true
+      judged:
+        description:
+          - Whether what comes from there is compared with the checksum now, which costs a download.
+          - One host of a run does it for all that fetch the same file.
+        type: bool
+        default: true
+  vendors:
+    description: >-
+      Repositories beside the distribution's release, asked for where their packages aren't installed yet.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      option:
+        description: The option that names the repository.
+        type: str
+        required: true
+      name:
+        description: Name of the repository's file.
+        type: str
+        default: ""
+      uri:
+        description: Address of the repository. Empty is the distribution's own mirror.
+        type: str
+        default: ""
+      suites:
+        description: Its suite.
+        type: str
+        required: true
+      key:
+        description: Its key, or the key's URL.
+        type: str
+        default: ""
+      packages:
+        description: Packages that come from it.
+        type: list
+        elements: str
+        required: true
+      version:
+        description: Version of the first package. Empty is any.
+        type: str
+        default: ""
 extends_documentation_fragment:
   - koprogo.observability.attributes.info
   - koprogo.observability.attributes.action
@@ -77,13 +175,21 @@ components:
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.koprogo.observability.plugins.module_utils._apt import Apt
 from ansible_collections.koprogo.observability.plugins.module_utils._control_node import (
     client_address,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._reach import (
+    Download,
+    Reach,
+    Vendor,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._record import Places
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sockets import (
     Socket,
@@ -92,11 +198,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._sockets imp
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
 
 
-def port_errors(ports: dict[str, int], systemd: Systemd, table: SocketTable) -> list[str]:
+def port_errors(ports: list[dict[str, Any]], systemd: Systemd, table: SocketTable) -> list[str]:
     """Ports that something other than the wanted unit listens on."""
     errors = []
-    for unit, port in ports.items():
-        wanted = Socket(protocol="tcp", address="*", port=port)
+    for one in ports:
+        unit, port = one["unit"], one["port"]
+        wanted = Socket(protocol="tcp", address=one["address"], port=port)
         if holder := table.holder(wanted, but=systemd.pids(unit)):
             errors.append(f"port {port}: expected it free for {unit}, found {holder} listening")
     return errors
@@ -122,12 +229,12 @@ def interface_errors(names: list[str]) -> list[str]:
     ]
 
 
-def log_errors(logs: dict[str, str]) -> list[str]:
-    """Logs that a jail is to read and that aren't there: fail2ban would not start."""
+def file_errors(files: list[dict[str, Any]]) -> list[str]:
+    """Files that a role can't do without and that aren't there."""
     return [
-        f"{option}: expected a log to watch, found no file {path}"
-        for option, path in logs.items()
-        if not Path(path).is_file()
+        f"{one['option']}: expected {one['expected']}, found no file {one['path']}"
+        for one in files
+        if not Path(one["path"]).is_file()
     ]
 
 
@@ -141,30 +248,87 @@ def control_node_errors() -> list[str]:
     ]
 
 
+def network_errors(params: dict[str, Any], runner: Runner, temporary: str) -> list[str]:
+    """What the run would fetch and this host can't."""
+    reach = Reach(runner, Apt(runner), Places(), temporary=temporary)
+    vendors = [Vendor(**{**one, "packages": tuple(one["packages"])}) for one in params["vendors"]]
+    return (
+        reach.mirror_errors(params["packages"])
+        + reach.vendor_errors(vendors)
+        + reach.download_errors(Download(**one) for one in params["downloads"])
+    )
+
+
 def main() -> None:
     """Module entry point."""
     module = AnsibleModule(
         argument_spec={
-            "ports": {"type": "dict", "default": {}},
+            "ports": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "unit": {"type": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                    "address": {"type": "str", "default": "127.0.0.1"},
+                },
+            },
             "postgresql": {"type": "bool", "default": False},
-            "extra_ports": {"type": "dict", "default": {}},
             "interfaces": {"type": "list", "elements": "str", "default": []},
-            "logs": {"type": "dict", "default": {}},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "option": {"type": "str", "required": True},
+                    "path": {"type": "path", "required": True},
+                    "expected": {"type": "str", "required": True},
+                },
+            },
             "control_node": {"type": "bool", "default": False},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "downloads": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "component": {"type": "str", "required": True},
+                    "option": {"type": "str", "required": True},
+                    "url": {"type": "str", "required": True},
+                    "sha256": {"type": "str", "required": True},
+                    "judged": {"type": "bool", "default": True},
+                },
+            },
+            "vendors": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "option": {"type": "str", "required": True},
+                    "name": {"type": "str", "default": ""},
+                    "uri": {"type": "str", "default": ""},
+                    "suites": {"type": "str", "required": True},
+                    "key": {"type": "str", "default": "", "no_log": False},
+                    "packages": {"type": "list", "elements": "str", "required": True},
+                    "version": {"type": "str", "default": ""},
+                },
+            },
         },
         supports_check_mode=True,
     )
+    runner = Runner()
     try:
-        systemd, table = Systemd(Runner()), SocketTable()
-        errors = port_errors(module.params["ports"], systemd, table)
-        errors += port_errors(module.params["extra_ports"], systemd, table)
+        errors = port_errors(module.params["ports"], Systemd(runner), SocketTable())
+        if module.params["postgresql"]:
+            errors += postgresql_errors()
+        errors += interface_errors(module.params["interfaces"])
+        errors += file_errors(module.params["files"])
+        if module.params["control_node"]:
+            errors += control_node_errors()
+        if not errors:
+            errors = network_errors(module.params, runner, module.tmpdir)
     except KoprogoError as error:
         module.fail_json(**error.as_result())
-    if module.params["postgresql"]:
-        errors += postgresql_errors()
-    errors += interface_errors(module.params["interfaces"]) + log_errors(module.params["logs"])
-    if module.params["control_node"]:
-        errors += control_node_errors()
     module.exit_json(changed=False, errors=errors)
 
 

@@ -172,8 +172,9 @@ guard:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
+    ActingModule,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
 from ansible_collections.koprogo.observability.plugins.module_utils._pressure import Pressure
@@ -219,7 +220,7 @@ def remedy(params: dict[str, Any]) -> Remedy:
 
 def main() -> None:
     """Module entry point."""
-    module = AnsibleModule(
+    module = ActingModule(
         argument_spec={
             **GUARD_OPTIONS,
             "resource": {"type": "str", "choices": ["memory", "cpu"], "required": True},

@@ -126,6 +126,7 @@ health:
     trusted: true
     problems: []
     damaged_lines: []
+    missing_entries: []
     torn_bytes: 0
     entries: 24
     stored: {"ledger": 24}

@@ -15,7 +15,8 @@ description:
     its port, its health endpoint, what it depends on, and when its program was last changed.
   - A healthy service is left alone. One that runs and answers nothing within O(health_timeout) is down too.
   - Refuses where a restart cannot help, because something that it depends on does not answer, its port is
-    another process's, it is masked, or it is not on the list O(allow).
+    another process's, it is masked, or it is not on the list O(allow). So it does where a restart could do
+    harm, because the unit is still starting, or O(health_url) tells nothing of it.
   - Restarts, also a unit that reached its start limit, waits until it is healthy, and sees that it stays so.
   - Passes the guard of the host's ledger, as a safe action.
 extends_documentation_fragment:
@@ -35,7 +36,10 @@ options:
     type: str
     required: true
   health_url:
-    description: Its health endpoint; a status from 200 to 299 is well. Without it, to run is to be well.
+    description:
+      - Its health endpoint, by HTTP or HTTPS with a trusted certificate. A status from 200 to 299 is well.
+        One from 300 to 499, such as "not found", tells of this option and not of the service.
+      - Without it, to run is to be well.
     type: str
     default: ""
   health_timeout:
@@ -47,7 +51,7 @@ options:
     type: float
     default: 15.0
   wait:
-    description: Seconds within which it has to be healthy after the restart.
+    description: Seconds within which it has to be healthy after the restart, and that a start under way gets.
     type: float
     default: 60.0
   settle:
@@ -82,7 +86,7 @@ options:
         description: An endpoint that must take connections, such as V(10.0.0.3:5432).
         type: str
       url:
-        description: A URL that must answer with a status from 200 to 399.
+        description: A URL of HTTP or HTTPS that must answer with a status from 200 to 399.
         type: str
       unit:
         description: A unit of this host that must run.
@@ -108,8 +112,9 @@ EXAMPLES = r"""
 RETURN = r"""
 condition:
   description:
-    - What was found. C(healthy), C(down), C(hung) if it runs and answers nothing, C(unwell) if it answers
-      that it is not well, C(suspect) if it says that it is well and O(suspect) says otherwise.
+    - What was found. C(healthy), C(down), C(starting) if it still is after O(wait), C(hung) if it runs and
+      answers nothing, C(unwell) if it answers that it is not well, C(unclear) if O(health_url) cannot be
+      asked, C(suspect) if it says that it is well and O(suspect) says otherwise.
   returned: always
   type: str
   sample: hung
@@ -214,8 +219,9 @@ guard:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
+    ActingModule,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
 from ansible_collections.koprogo.observability.plugins.module_utils._remedy import (
@@ -254,7 +260,7 @@ def remedy(params: dict[str, Any]) -> Remedy:
 
 def main() -> None:
     """Module entry point."""
-    module = AnsibleModule(
+    module = ActingModule(
         argument_spec={
             **GUARD_OPTIONS,
             "unit": {"type": "str", "required": True},

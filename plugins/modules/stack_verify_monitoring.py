@@ -13,7 +13,7 @@ author: KoproGo contributors (@koprogo)
 description:
   - Asks Prometheus for its targets, retention, rules, a sample of each expected metric and the data behind
     queries, Loki for its retention, the marked lines and queries, Alertmanager for its cluster and
-    routes, and Grafana for its data sources.
+    routes, and Grafana for its data sources and dashboards.
   - Questions that fail are asked again until they pass or O(timeout) is over, because a started system
     needs a moment.
   - Does nothing on a host outside the group C(monitoring).
@@ -171,7 +171,7 @@ def questions(params: dict[str, Any]) -> list[Question]:
     if options := params["grafana"]:
         headers = credentials(options["user"], params["grafana_password"])
         api = Api(url=options["url"], unit=options["unit"], where=host, headers=headers)
-        every += grafana_questions(api)
+        every += grafana_questions(api, options.get("dashboards", {}))
     return every
 
 

@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Template
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
@@ -108,6 +109,9 @@ class Choice(Setting):
         return "" if value in self.among else f"expected one of {', '.join(self.among)}"
 
 
+_KEEP = Duration(default="0s", what="how long it goes on after the condition ended")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tier:
     """One rule of an alert: its expression, and which settings are its C(for) and its severity."""
@@ -125,7 +129,7 @@ class Alert:
     source: who evaluates it, C(prometheus) or C(loki). group: the group that its rules are in.
     per_host: whether it concerns one host, and so may be set for a host alone.
     labels: the labels that its expression leaves, for use in the texts.
-    logs: LogQL of the lines to read, with C(HOST) for the host; empty where no log fits.
+    logs: LogQL of the lines to read, with C($hosts) and settings as in an expression.
     playbook: whether a remediation playbook exists.
     """
 
@@ -135,17 +139,16 @@ class Alert:
     summary: str
     description: str
     value: str
+    logs: str
     tiers: tuple[Tier, ...]
     severity: str = "warning"
     hold: str = "0s"
-    keep: str = "0s"
     severities: tuple[str, ...] = SEVERITIES
     threshold: Setting | None = None
     further: Mapping[str, Setting] = field(default_factory=dict)
     labels: tuple[str, ...] = ("deployment", "host", "instance")
     per_host: bool = True
     source: str = "prometheus"
-    logs: str = ""
     playbook: bool = False
 
     @property
@@ -158,11 +161,14 @@ class Alert:
             "severity": Choice(
                 default=self.severity, among=self.severities, what="how urgent it is"
             ),
-            "keep_firing_for": Duration(
-                default=self.keep, what="how long it goes on after the condition ended"
-            ),
+            # Loki drops it from a rule (grafana/loki#7450).
+            **({"keep_firing_for": _KEEP} if self.source == "prometheus" else {}),
             **self.further,
         }
+
+    def lines(self, matcher: str = "", settings: Mapping[str, Any] | None = None) -> str:
+        """LogQL of the lines to read; matcher: what narrows it, beginning with a comma."""
+        return Template(self.logs).substitute(settings or self.defaults, hosts=matcher)
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -191,10 +191,13 @@ def _named_alerts(files: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
                     yield str(file), str(rule["alert"]), rule.get("labels") or {}
 
 
-def own_rule_errors(variable: str, files: Any, taken: Overrides) -> list[str]:
+def own_rule_errors(
+    variable: str, files: Any, taken: Overrides, *, beside: tuple[str, Any] = ("", {})
+) -> list[str]:
     """One sentence for each alert of a user's own rules that exists already, and each file name that is ours.
 
     variable: C(prometheus_rules) or C(loki_rules). taken: the deployment's settings of the catalogue.
+    beside: the other of the two variables and its rule files, which are judged elsewhere.
     """
     if not isinstance(files, Mapping):
         return []
@@ -209,6 +212,11 @@ def own_rule_errors(variable: str, files: Any, taken: Overrides) -> list[str]:
         if not _FILE.fullmatch(str(name))
     ]
     seen: dict[str, list[tuple[str, Any]]] = {}
+    other_variable, other_files = beside
+    for file, name, labels in _named_alerts(
+        other_files if isinstance(other_files, Mapping) else {}
+    ):
+        seen.setdefault(name, []).append((f"{other_variable}.{file}", labels))
     for file, name, labels in _named_alerts(files):
         alert = ALERTS.get(name)
         if alert and _merged(alert, taken)["enabled"]:

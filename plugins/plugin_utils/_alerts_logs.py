@@ -31,14 +31,13 @@ LOG_ALERTS: tuple[Alert, ...] = (
         component="api",
         source="loki",
         hold="1m",
-        keep="5m",
         threshold=Number(default=50, what="errors in five minutes"),
         tiers=(Tier(expr=_lines(f'{_API} |= "ERROR" | json level="level" | level="ERROR"')),),
         labels=("deployment", "host"),
         summary="The API on {{ $labels.host }} logs many errors",
         value="{{ $value }} errors in five minutes",
         description="The API on {{ $labels.host }} logged {{ $value }} errors in five minutes.",
-        logs='{host="HOST",job="koprogo-api"} |= "ERROR" | json',
+        logs='{job="koprogo-api"$hosts} |= "ERROR" | json',
     ),
     Alert(
         name="ApiSlowRequests",
@@ -46,7 +45,6 @@ LOG_ALERTS: tuple[Alert, ...] = (
         component="api",
         source="loki",
         hold="1m",
-        keep="5m",
         threshold=Number(default=20, what="slow requests in five minutes"),
         further={"milliseconds": Number(default=1000, what="milliseconds above which one is slow")},
         tiers=(
@@ -63,7 +61,7 @@ LOG_ALERTS: tuple[Alert, ...] = (
             "The API on {{ $labels.host }} took longer than {milliseconds} ms for {{ $value }} requests "
             "in five minutes."
         ),
-        logs='{host="HOST",job="koprogo-api"} | json | duration_ms > 1000',
+        logs='{job="koprogo-api"$hosts} | json | duration_ms > $milliseconds',
     ),
     Alert(
         name="FailedLogins",
@@ -87,7 +85,7 @@ LOG_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.remote_addr }} failed to sign in to the API on {{ $labels.host }} {{ $value }} "
             "times in five minutes."
         ),
-        logs='{host="HOST",job="koprogo-api"} |= "401" | json | path="/api/v1/auth/login"',
+        logs='{job="koprogo-api"$hosts} |= "401" | json | path="/api/v1/auth/login"',
     ),
     Alert(
         name="DatabaseErrors",
@@ -101,6 +99,6 @@ LOG_ALERTS: tuple[Alert, ...] = (
         summary="PostgreSQL on {{ $labels.host }} logs many errors",
         value="{{ $value }} errors in five minutes",
         description="PostgreSQL on {{ $labels.host }} logged {{ $value }} errors in five minutes.",
-        logs='{host="HOST",job="postgresql"} |~ "ERROR|FATAL|PANIC"',
+        logs='{job="postgresql"$hosts} |~ "ERROR|FATAL|PANIC"',
     ),
 )

@@ -112,7 +112,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "The API on {{ $labels.host }} gives no answer to /metrics, or its /health does not say that "
             "it is well, or nobody asks it any more."
         ),
-        logs='{host="HOST",job=~"koprogo-api.*"}',
+        logs='{job=~"koprogo-api|koprogo-api-journal"$hosts}',
         playbook=True,
     ),
     Alert(
@@ -128,7 +128,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "PostgreSQL on {{ $labels.host }} refuses its exporter, or the exporter itself gives no "
             "answer."
         ),
-        logs='{host="HOST",job="postgresql"}',
+        logs='{job="postgresql"$hosts}',
         playbook=True,
     ),
     Alert(
@@ -147,7 +147,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.mountpoint }} ({{ $labels.device }}) on {{ $labels.host }} has {{ $value | "
             "humanizePercentage }} of its {{ $labels.resource }} left."
         ),
-        logs='{host="HOST"} |~ "(?i)no space left|disk full"',
+        logs='{job=~".+"$hosts} |~ "(?i)no space left|disk full"',
         playbook=True,
     ),
     Alert(
@@ -168,6 +168,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "humanizePercentage }} of its space left, and none in {horizon} if it fills as it did in the "
             "last six hours."
         ),
+        logs='{job=~"system|kernel"$hosts}',
     ),
     Alert(
         name="HighErrorRate",
@@ -188,7 +189,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
         description=(
             "The API on {{ $labels.host }} answers {{ $value | humanize }} requests a second with a 5xx."
         ),
-        logs='{host="HOST",job="koprogo-api"} |= "ERROR" | json',
+        logs='{job="koprogo-api"$hosts} |= "ERROR" | json',
         playbook=True,
     ),
     Alert(
@@ -213,7 +214,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.host }} has {{ $value | humanize1024 }}B of memory available, or its processes "
             "wait for memory, or the kernel killed one for want of it."
         ),
-        logs='{host="HOST"} |~ "(?i)out of memory|oom-kill"',
+        logs='{job=~".+"$hosts} |~ "(?i)out of memory|oom[-_ ]kill"',
         playbook=True,
     ),
     Alert(
@@ -234,7 +235,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "Requests to the API on {{ $labels.host }} took {{ $value | humanizeDuration }} at the "
             "quantile {quantile} of the last five minutes."
         ),
-        logs='{host="HOST",job="koprogo-api"} | json | duration_ms > 1000',
+        logs='{job="koprogo-api"$hosts} | json | duration_ms > 1000',
         playbook=True,
     ),
     Alert(
@@ -252,6 +253,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
             "The processors of {{ $labels.host }} were idle for {{ $value | humanizePercentage }} of the "
             "last {window}, all cores taken together."
         ),
+        logs='{job=~"system|kernel"$hosts}',
         playbook=True,
     ),
     Alert(
@@ -269,7 +271,7 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
         summary="PostgreSQL on {{ $labels.host }} has few connections left",
         value="{{ $value | humanize }} connections",
         description="PostgreSQL on {{ $labels.host }} serves {{ $value | humanize }} connections.",
-        logs='{host="HOST",job="postgresql"} |~ "remaining connection slots|too many clients"',
+        logs='{job="postgresql"$hosts} |~ "too many|remaining connection slots"',
         playbook=True,
     ),
 )

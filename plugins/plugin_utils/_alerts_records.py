@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_slo import LONG_WINDOWS
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import scrape_jobs
 
 __all__ = ["Rule", "le_matcher", "number", "records"]
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
 Rule = dict[str, Any]
 
 _BY_HOST = "deployment, host, instance"

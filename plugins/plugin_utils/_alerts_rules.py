@@ -40,50 +40,67 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_slo 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
     duration_seconds,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 from ansible_collections.koprogo.observability.plugins.plugin_utils._panels import PANELS
 
 __all__ = ["Links", "host_overrides", "loki_rule_files", "prometheus_rule_files"]
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
+
+# Survives the encoding of an address.
+_PLACE = "VALUE-OF-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Where alerts lead: the base addresses of the runbook's pages and of Grafana."""
+    """Where alerts lead: the base addresses of the runbook's pages and of Grafana.
+
+    inventory: flags of the remediation's command.
+    """
 
     runbook: str
     dashboard: str
+    inventory: str = ""
 
     def panel(self, alert: Alert) -> str:
         """The panel that shows what the alert judges, with its host and deployment chosen."""
         panel = PANELS[alert.name]
         return f"{self.dashboard.rstrip('/')}/d/{panel.dashboard}?viewPanel={panel.number}{_variables(alert)}"
 
-    def logs(self, alert: Alert) -> str:
-        """Grafana's Explore with the lines to read, or an empty string."""
-        if not alert.logs:
-            return ""
+    def logs(self, alert: Alert, settings: Mapping[str, Any] | None = None) -> str:
+        """Grafana's Explore with the lines to read."""
+        matcher = "".join(f',{name}="{_PLACE}{name}"' for name in _chosen(alert))
         panes = {
             "logs": {
                 "datasource": "loki",
-                "queries": [{"refId": "A", "expr": alert.logs}],
+                "queries": [{"refId": "A", "expr": alert.lines(matcher, settings)}],
                 "range": {"from": "now-1h", "to": "now"},
             }
         }
         encoded = quote(json.dumps(panes, separators=(",", ":")), safe="")
-        # Prometheus fills in the host, whose name needs no quoting.
-        encoded = encoded.replace("HOST", "{{ $labels.host }}")
+        # Prometheus fills in these names, which need no quoting.
+        for name in _chosen(alert):
+            encoded = encoded.replace(f"{_PLACE}{name}", f"{{{{ $labels.{name} }}}}")
         return f"{self.dashboard.rstrip('/')}/explore?schemaVersion=1&orgId=1&panes={encoded}"
 
     def page(self, alert: Alert) -> str:
         """The alert's page of the runbook."""
         return f"{self.runbook.rstrip('/')}/{snake(alert.name)}.md"
 
+    def remediation(self, alert: Alert) -> str:
+        """The command that ends it, for a shell in the project's folder."""
+        page = f"playbooks/remediate/{snake(alert.name)}.yml"
+        flags = f"{self.inventory} " if self.inventory else ""
+        return f"ansible-playbook {flags}{page} -l {{{{ $labels.host }}}}"
+
+
+def _chosen(alert: Alert) -> list[str]:
+    """The labels of an alert that narrow what is shown."""
+    return [name for name in ("deployment", "host") if name in alert.labels]
+
 
 def _variables(alert: Alert) -> str:
-    names = [name for name in ("deployment", "host") if name in alert.labels]
-    return "".join(f"&var-{name}={{{{ $labels.{name} }}}}" for name in names)
+    return "".join(f"&var-{name}={{{{ $labels.{name} }}}}" for name in _chosen(alert))
 
 
 def _places(variant: Variant) -> dict[str, str]:
@@ -116,11 +133,10 @@ def _annotations(variant: Variant, links: Links) -> dict[str, str]:
         "value": _filled(alert.value, variant),
         "runbook_url": links.page(alert),
         "dashboard_url": links.panel(alert),
-        "logs_url": links.logs(alert),
+        "logs_url": links.logs(alert, variant.settings),
     }
     if alert.playbook:
-        page = f"playbooks/remediate/{snake(alert.name)}.yml"
-        annotations["remediation"] = f"ansible-playbook {page} -l {{{{ $labels.host }}}}"
+        annotations["remediation"] = links.remediation(alert)
     return annotations
 
 
@@ -132,7 +148,7 @@ def _rule(tier: Tier, variant: Variant, links: Links) -> Rule:
     }
     for option, value in (
         ("for", settings[tier.hold]),
-        ("keep_firing_for", settings["keep_firing_for"]),
+        ("keep_firing_for", settings.get("keep_firing_for", "0s")),
     ):
         if duration_seconds(value):
             rule[option] = value

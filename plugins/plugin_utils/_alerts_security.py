@@ -30,7 +30,8 @@ def _own(engine: str, what: str) -> str:
     return f'koprogo_{engine}_{what}{{job="node"$hosts}}'
 
 
-_ENGINES = ("suricata", "fail2ban", "crowdsec")
+# The firewall guards the doors; the others detect and ban.
+_ENGINES = ("suricata", "fail2ban", "crowdsec", "firewall")
 _UNARMED = [
     _about(engine, "not armed", f"max by ({_BY_HOST}) ({_own(engine, 'armed')}) == 0")
     for engine in _ENGINES
@@ -83,7 +84,6 @@ SECURITY_ALERTS: tuple[Alert, ...] = (
         group="koprogo-logs",
         component="security",
         source="loki",
-        keep="5m",
         threshold=Number(default=10, what="alerts of one kind in five minutes, of Suricata"),
         further={"bans": Number(default=3, what="bans of one jail in five minutes, of fail2ban")},
         tiers=(Tier(expr=_ATTACK),),
@@ -94,7 +94,7 @@ SECURITY_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.host }} sees an attack, {{ $labels.attack }}: {{ $value }} alerts or bans in five "
             "minutes. Who attacks is in the lines and in the list of bans."
         ),
-        logs='{host="HOST",job=~"suricata|fail2ban"} |~ "\\"event_type\\":\\"alert\\"|] Ban "',
+        logs='{job=~"suricata|fail2ban"$hosts} |~ `"event_type":"alert"|] Ban `',
     ),
     Alert(
         name="ProtectionUnarmed",
@@ -116,6 +116,6 @@ SECURITY_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.engine }} on {{ $labels.host }} may run, and cannot do its work: {{ "
             "$labels.reason }}."
         ),
-        logs='{host="HOST",job=~"suricata|fail2ban|crowdsec"}',
+        logs='{job=~"suricata|fail2ban|crowdsec"$hosts}',
     ),
 )

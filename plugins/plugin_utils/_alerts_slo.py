@@ -92,7 +92,7 @@ SLO_ALERTS: tuple[Alert, ...] = (
             "speed the budget of thirty days is spent early: the objective is that {threshold} of them "
             "succeed."
         ),
-        logs='{job="koprogo-api"} |= "ERROR" | json',
+        logs='{job="koprogo-api"$hosts} |= "ERROR" | json',
     ),
     Alert(
         name="ApiLatencyBurnRate",
@@ -114,6 +114,6 @@ SLO_ALERTS: tuple[Alert, ...] = (
             "{{ $value | humanizePercentage }} of the requests to {{ $labels.deployment }} take longer "
             "than {seconds} s. The objective is that {threshold} of them are faster."
         ),
-        logs='{job="koprogo-api"} | json | duration_ms > 1000',
+        logs='{job="koprogo-api"$hosts} | json | duration_ms > 1000',
     ),
 )

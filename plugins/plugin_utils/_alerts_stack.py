@@ -84,10 +84,17 @@ _QUEUE = (
     f'max by ({_BY_HOST}) (otelcol_exporter_queue_size{{job="log-collector"$hosts}} / '
     'otelcol_exporter_queue_capacity{job="log-collector"})'
 )
+# A collector that delivers nothing, and one destination of several that gets nothing of what waits for it.
 _STUCK = f"""\
 {_QUEUE}
 and sum by ({_BY_HOST}) (rate(otelcol_receiver_accepted_log_records_total{{job="log-collector"}}[5m])) > 0
-unless sum by ({_BY_HOST}) (rate(otelcol_exporter_sent_log_records_total{{job="log-collector"}}[5m])) > 0"""
+unless sum by ({_BY_HOST}) (rate(otelcol_exporter_sent_log_records_total{{job="log-collector"}}[5m])) > 0
+or max by ({_BY_HOST}) (
+  (otelcol_exporter_queue_size{{job="log-collector"$hosts}} > 0)
+  / otelcol_exporter_queue_capacity{{job="log-collector"}}
+  unless on ({_BY_HOST}, exporter)
+  rate(otelcol_exporter_sent_log_records_total{{job="log-collector"}}[5m]) > 0
+)"""
 _COLLECTOR = f"""\
 {_because(f"{_down('log-collector')} * 0", "down")}
 or {_because(f"{_QUEUE} > $threshold", "full")}
@@ -135,6 +142,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "Fires as long as fresh samples of {{ $labels.deployment }} arrive and rules are evaluated. "
             "Its silence is the alarm: who receives it has to raise one when it stops."
         ),
+        logs='{job=~"prometheus|alertmanager"$hosts}',
     ),
     Alert(
         name="TargetMissing",
@@ -149,7 +157,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "The inventory expects {{ $labels.job }} on {{ $labels.host }}; Prometheus gets no answer "
             "from it, or does not ask it."
         ),
-        logs='{host="HOST"}',
+        logs='{job=~".+_exporter|metrics_gateway|prometheus|alertmanager|grafana|crowdsec"$hosts}',
     ),
     Alert(
         name="ConfigurationReloadFailed",
@@ -164,7 +172,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.job }} on {{ $labels.host }} refused its configuration when it last read it, and "
             "goes on with the one before."
         ),
-        logs='{host="HOST",job=~"prometheus|alertmanager|blackbox_exporter|loki"}',
+        logs='{job=~"prometheus|alertmanager|blackbox_exporter|loki"$hosts} |~ "(?i)reload|config"',
     ),
     Alert(
         name="RuleEvaluationFailing",
@@ -180,7 +188,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.job }} on {{ $labels.host }} failed to evaluate rules, or came too late to, {{ "
             "$value | humanize }} times in five minutes: an alert may be blind."
         ),
-        logs='{host="HOST",job=~"prometheus|loki"}',
+        logs='{job=~"prometheus|loki"$hosts} |~ "(?i)rule"',
     ),
     Alert(
         name="NotificationsFailing",
@@ -197,7 +205,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.job }} on {{ $labels.host }} fails to deliver {{ $value | humanize }} alerts a "
             "second{{ if $labels.integration }} by {{ $labels.integration }}{{ end }}."
         ),
-        logs='{host="HOST",job=~"prometheus|alertmanager"}',
+        logs='{job=~"prometheus|alertmanager"$hosts}',
     ),
     Alert(
         name="LokiUnhealthy",
@@ -213,7 +221,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "Loki on {{ $labels.host }} fails {{ $value | humanizePercentage }} of the requests ({{ "
             "$labels.reason }})."
         ),
-        logs='{host="HOST",job="loki"}',
+        logs='{job="loki"$hosts}',
     ),
     Alert(
         name="LogCollectorUnhealthy",
@@ -229,7 +237,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "The log collector of {{ $labels.host }} is {{ $labels.reason }}; {{ $value | "
             "humanizePercentage }} of its queue is in use. No line is lost before the queue is full."
         ),
-        logs='{host="HOST",job="log_collector"}',
+        logs='{job="log_collector"$hosts}',
     ),
     Alert(
         name="LogStreamSilent",
@@ -244,7 +252,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "The API on {{ $labels.host }} answers {{ $value | humanize }} requests a second, and the "
             "collector finds no line about them: searches and alerts on its log are blind."
         ),
-        logs='{host="HOST",job="koprogo-api"}',
+        logs='{job="log_collector"$hosts}',
     ),
     Alert(
         name="ExporterScrapeErrors",
@@ -260,7 +268,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "The exporter {{ $labels.job }} of {{ $labels.host }} answers, but {{ $value }} of its parts "
             "fail."
         ),
-        logs='{host="HOST",job=~".*_exporter"}',
+        logs='{job=~".+_exporter"$hosts}',
     ),
     Alert(
         name="CertificateExpiring",
@@ -276,5 +284,6 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "The certificate {{ $labels.certificate }}{{ $labels.target }} of {{ $labels.host }} ends in "
             "{{ $value | humanizeDuration }}. Running the playbook site.yml renews those of the doors."
         ),
+        logs='{job=~"metrics_gateway|log_collector"$hosts}',
     ),
 )

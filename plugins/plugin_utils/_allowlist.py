@@ -15,12 +15,14 @@ from typing import Any
 
 from jinja2.exceptions import UndefinedError
 
-from ansible_collections.koprogo.observability.plugins.plugin_utils._doors import resolve
-from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import address
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    resolve,
+)
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 
 __all__ = ["allowlist", "entry_errors"]
 
-HostVars = Mapping[str, Mapping[str, Any]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: A host that bans itself is down.

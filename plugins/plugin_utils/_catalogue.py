@@ -12,13 +12,15 @@ This file is private to the collection.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+# By libyaml, where it is: each worker reads the files.
+from ansible.module_utils.common.yaml import yaml_load
 
 __all__ = [
     "API_PORT",
@@ -52,6 +54,7 @@ class Component:
     vendor_repository: its package can't be installed with the others' (it isn't in Debian's main release, or
         something must be there first), so the common package transaction leaves it out.
     only_if: the variable that must be true on a host for it to run there; empty means none.
+    further_ports: options with ports that it listens on beside C(port), and the unit that does.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Component:
     vendor_repository: bool = False
     needs: tuple[str, ...] = ()
     only_if: str = ""
+    further_ports: tuple[tuple[str, str], ...] = ()
 
 
 CATALOGUE: tuple[Component, ...] = (
@@ -98,6 +102,7 @@ CATALOGUE: tuple[Component, ...] = (
         groups=("monitoring",),
         job="loki",
         vendor_repository=True,
+        further_ports=(("grpc_port", "loki.service"),),
     ),
     Component(
         name="prometheus", unit="prometheus.service", groups=("monitoring",), job="prometheus"
@@ -127,6 +132,10 @@ CATALOGUE: tuple[Component, ...] = (
         name="crowdsec",
         unit="crowdsec.service",
         job="crowdsec",
+        further_ports=(
+            ("api_port", "crowdsec.service"),
+            ("bouncer_port", "crowdsec-firewall-bouncer.service"),
+        ),
         # Its own configuration must be there before its package is.
         vendor_repository=True,
         only_if="koprogo_protect",
@@ -143,7 +152,7 @@ def _role_file(role: str, part: str) -> Mapping[str, Any]:
     path = _ROLES / role / part
     if not path.is_file():
         return {}
-    content: Mapping[str, Any] | None = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] | None = yaml_load(path.read_text(encoding="utf-8"))
     return content or {}
 
 
@@ -162,6 +171,13 @@ def role_argument_spec(role: str) -> Mapping[str, Any]:
     specs = _role_file(role, "meta/argument_specs.yml").get("argument_specs", {})
     options: Mapping[str, Any] = specs.get("main", {}).get("options", {})
     return options
+
+
+def dashboards() -> Mapping[str, str]:
+    """Title of each dashboard that role grafana brings, by uid."""
+    files = sorted((_ROLES / "grafana/files/dashboards").glob("*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return {str(one["uid"]): str(one["title"]) for one in found}
 
 
 def setting(variables: Mapping[str, Any], role: str, option: str) -> Any:

@@ -14,13 +14,20 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import role_vars
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+    )
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError as error:
     MISSING: ImportError | None = error
@@ -31,7 +38,9 @@ __all__ = [
     "MISSING",
     "alternative_name",
     "expiry_metrics",
+    "key_file",
     "key_fingerprint",
+    "option_errors",
     "reissue_reasons",
     "request_problems",
 ]
@@ -169,6 +178,58 @@ def _samples(kind: str, pems: str) -> list[str]:
         samples.append(f'{METRIC}{{certificate="{kind}",subject="{name}"}} {seconds}')
     # The same certificate twice would be a duplicate sample, which fails the whole scrape.
     return list(dict.fromkeys(samples))
+
+
+def _public_key(option: str, text: str) -> tuple[bytes, str]:
+    """The public key of a certificate or private key in PEM format, and what is wrong with it."""
+    try:
+        if option == "pki_private_key":
+            key = load_pem_private_key(text.encode(), None).public_key()
+        else:
+            key = x509.load_pem_x509_certificates(text.encode())[0].public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # The error may show a part of the key.
+        what = "an unencrypted key" if option == "pki_private_key" else "certificates"
+        return b"", f"{option}: expected {what} in PEM format, found a text that can't be read"
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), ""
+
+
+def option_errors(variables: Mapping[str, Any]) -> list[str]:
+    """One sentence for each mistake in certificates of the user's own.
+
+    variables: the host's C(pki_*), templated and of the right types. Whether the host has the key where
+    C(pki_private_key) is empty, only the host can say.
+    """
+    names = ("pki_certificate", "pki_ca_certificate", "pki_private_key")
+    texts = {name: str(variables.get(name) or "") for name in names}
+    if not texts["pki_certificate"]:
+        return []
+    errors = []
+    if not texts["pki_ca_certificate"].strip():
+        errors.append(
+            "pki_ca_certificate: expected the authorities of pki_certificate, found nothing"
+        )
+    if MISSING:
+        return errors
+    keys = {name: _public_key(name, text) for name, text in texts.items() if text.strip()}
+    errors += [problem for _key, problem in keys.values() if problem]
+    own = [keys[name][0] for name in ("pki_certificate", "pki_private_key") if name in keys]
+    if all(own) and len(set(own)) > 1:
+        errors.append("pki_private_key: expected the key of pki_certificate, found another one")
+    return errors
+
+
+def key_file(variables: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The key that the host must have because it is given a certificate without one."""
+    if not variables.get("pki_certificate") or variables.get("pki_private_key"):
+        return []
+    return [
+        {
+            "option": "pki_private_key",
+            "expected": "the key of pki_certificate, which is not on the host either",
+            "path": role_vars("pki")["__pki_key_file"],
+        }
+    ]
 
 
 def expiry_metrics(host: str, authorities: str) -> str:

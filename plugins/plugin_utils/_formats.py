@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["duration_seconds", "format_error"]
+__all__ = ["duration_seconds", "format_error", "port_problem"]
 
 # Prometheus' own notation: https://prometheus.io/docs/prometheus/latest/querying/basics/#time-durations
 _DURATION = re.compile(
@@ -55,7 +55,8 @@ def _size(value: Any) -> str:
     return "" if _SIZE.fullmatch(str(value)) else "expected a size such as 512MB or 20GB"
 
 
-def _port(value: Any) -> str:
+def port_problem(value: Any) -> str:
+    """What was expected where the value is no TCP port, or an empty text."""
     text = str(value)
     if text.isdigit() and 1 <= int(text) <= _HIGHEST_PORT:
         return ""
@@ -74,7 +75,7 @@ _BY_SUFFIX: tuple[tuple[str, Callable[[Any], str]], ...] = (
     ("_retention", _retention),
     ("_interval", _duration),
     ("_timeout", _duration),
-    ("_port", _port),
+    ("_port", port_problem),
     ("_sha256", _sha256),
 )
 

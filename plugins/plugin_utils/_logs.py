@@ -9,16 +9,21 @@ This file is private to the collection.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    endpoint,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     CATALOGUE,
     setting,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
-    address,
     has_doors,
 )
 
@@ -34,7 +39,6 @@ __all__ = [
 ]
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
 Config = dict[str, Any]
 
 _RFC3339 = "2006-01-02T15:04:05.999999999Z07:00"
@@ -58,10 +62,6 @@ _UNITS = {
 }
 
 
-def _ipv6_bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def destinations(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
     """URLs that a host's lines go to: its own Loki, and the door of every other monitoring host."""
     found = []
@@ -70,8 +70,8 @@ def destinations(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
         if peer == host:
             found.append(f"http://127.0.0.1:{setting(variables, 'loki', 'port')}/otlp")
         else:
-            door = _ipv6_bracketed(address(peer, variables))
-            found.append(f"https://{door}:{setting(variables, 'log_collector', 'door_port')}")
+            port = setting(variables, "log_collector", "door_port")
+            found.append(f"https://{endpoint(address(peer, variables), port)}")
     return found
 
 
@@ -293,7 +293,7 @@ def _door(settings: Mapping[str, Any]) -> Config:
     return {
         "protocols": {
             "http": {
-                "endpoint": f"{_ipv6_bracketed(settings['address'])}:{settings['door_port']}",
+                "endpoint": settings["door"],
                 "tls": {
                     "cert_file": tls["cert_file"],
                     "key_file": tls["key_file"],
@@ -308,15 +308,15 @@ def _door(settings: Mapping[str, Any]) -> Config:
     }
 
 
-def _pipelines(
-    followed: Sequence[str], outlets: Sequence[str], *, door: bool, local: str
-) -> Config:
+def _pipelines(followed: Mapping[str, Sequence[str]], *, door: bool, local: str) -> Config:
+    """followed: exporter to the receivers whose lines it sends."""
     pipelines: Config = {}
-    if followed:
-        pipelines["logs/host"] = {
-            "receivers": list(followed),
+    for outlet, receivers in followed.items():
+        end = f"_to_{_bare(outlet)}" if len(followed) > 1 else ""
+        pipelines[f"logs/host{end}"] = {
+            "receivers": list(receivers),
             "processors": ["memory_limiter", "transform/order"],
-            "exporters": list(outlets),
+            "exporters": [outlet],
         }
     if door:
         pipelines["logs/door"] = {
@@ -353,6 +353,29 @@ def _receivers(settings: Mapping[str, Any], host: str, groups: Groups) -> Config
     return found
 
 
+def _bare(component: str) -> str:
+    """The name in a component's identifier, which is C(type/name)."""
+    return component.partition("/")[2]
+
+
+def _for_each(outlets: Iterable[str], receivers: Config) -> dict[str, Config]:
+    """The receivers of each exporter. Several exporters read the files on their own, each at its own place.
+
+    Readers wait while a queue is full. If two destinations shared a reader, the one that is down for longer
+    than its queue lasts would keep the lines from the other.
+    """
+    names = list(outlets)
+    if len(names) == 1:
+        return {names[0]: receivers}
+    return {
+        outlet: {
+            f"{name}_to_{_bare(outlet)}": copy.deepcopy(receiver)
+            for name, receiver in receivers.items()
+        }
+        for outlet in names
+    }
+
+
 def _storage(directory: str, *, safe: bool) -> Config:
     return {
         "directory": directory,
@@ -370,19 +393,19 @@ def _storage(directory: str, *, safe: bool) -> Config:
 def collector_config(settings: Mapping[str, Any], *, host: str, groups: Groups) -> Config:
     """The Collector's whole configuration.
 
-    settings: C(labels), C(address), C(door_port), C(tls), C(destinations), C(local) (URL of the own Loki),
-    C(api_log), C(postgresql_log), C(remediation_log), C(files), C(journal) (path, empty for none),
-    C(journal_jobs), C(max_age) in seconds, C(max_line_kib), C(queue_mib), C(memory_mib), C(port), and
-    C(data) (directory).
+    settings: C(labels), C(door) (address and port to listen on), C(tls), C(destinations), C(local)
+    (URL of the own Loki), C(api_log), C(postgresql_log), C(remediation_log), C(files), C(journal)
+    (path, empty for none), C(journal_jobs), C(max_age) in seconds, C(max_line_kib), C(queue_mib),
+    C(memory_mib), C(port), and C(data) (directory).
     """
     door = is_door(host, groups)
-    followed = _receivers(settings, host, groups)
     urls = list(settings["destinations"])
     common = {
         "tls": {**settings["tls"], "reload_interval": "1m"},
         "queue_mib": settings["queue_mib"],
     }
     outlets = exporters(urls, **common)
+    followed = _for_each(outlets, _receivers(settings, host, groups))
     # Others' lines go to the own Loki only: every collector delivers to each monitoring host itself.
     local = exporters([settings["local"]], **common) if door else {}
     extensions = {
@@ -391,7 +414,10 @@ def collector_config(settings: Mapping[str, Any], *, host: str, groups: Groups) 
     }
     return {
         "extensions": extensions,
-        "receivers": {**followed, **({"otlp/door": _door(settings)} if door else {})},
+        "receivers": {
+            **{name: one for receivers in followed.values() for name, one in receivers.items()},
+            **({"otlp/door": _door(settings)} if door else {}),
+        },
         "processors": {
             "memory_limiter": {
                 "check_interval": "1s",
@@ -407,7 +433,9 @@ def collector_config(settings: Mapping[str, Any], *, host: str, groups: Groups) 
         "service": {
             "extensions": list(extensions),
             "pipelines": _pipelines(
-                list(followed), list(outlets), door=door, local=next(iter(local), "")
+                {outlet: list(receivers) for outlet, receivers in followed.items()},
+                door=door,
+                local=next(iter(local), ""),
             ),
             "telemetry": {
                 "logs": {"level": "warn"},

@@ -16,14 +16,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     role_argument_spec,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._formats import (
     duration_seconds,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._options import validated
 
 __all__ = [
     "CHANNELS",
@@ -57,7 +56,7 @@ Errors = Iterator[str]
 def _validated(options: Options) -> tuple[dict[str, Any], list[str]]:
     given = {f"alertmanager_{name}": options[name] for name in _GIVEN if options.get(name)}
     spec = role_argument_spec("alertmanager")
-    result = ArgumentSpecValidator({name: spec[name] for name in given}).validate(given)
+    result = validated({name: spec[name] for name in given}, given)
     complete = {
         name: result.validated_parameters.get(f"alertmanager_{name}") or {} for name in _GIVEN
     }

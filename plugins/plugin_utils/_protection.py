@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of the roles that detect and ban, judged before anything is changed.
+"""Options of the roles that detect, ban and guard, judged before anything is changed.
 
 This file is private to the collection.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,9 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.plugin_utils._allowlist import entry_errors
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
 
-__all__ = ["host_needs", "variable_errors"]
+__all__ = ["host_needs", "local_connection", "postgresql_word", "variable_errors"]
 
+# Who comes by these can't be kept out by a ban.
 _LOCAL = frozenset(
     ("local", "docker", "community.docker.docker", "podman", "containers.podman.podman", "chroot")
 )
@@ -102,36 +104,49 @@ def variable_errors(role: str, variables: Mapping[str, Any]) -> list[str]:
     variables: templated and of the right types.
     """
     judges = {"fail2ban": _fail2ban, "suricata": _suricata, "crowdsec": _crowdsec}
-    if role not in judges:
+    if role not in (*judges, "firewall"):
         return []
     span = str(setting(variables, role, "watch_interval"))
-    errors = judges[role](variables)
+    errors = judges[role](variables) if role in judges else []
     if not _SYSTEMD_SPAN.fullmatch(span):
         errors.append(f"{role}_watch_interval: expected a duration such as 30s, found '{span}'")
     return errors
 
 
+def local_connection(plugin: str) -> bool:
+    """Whether a connection plugin reaches the host without an address that could be banned."""
+    return plugin in _LOCAL
+
+
+def postgresql_word(machine: str) -> str:
+    """The word between address and names in PostgreSQL's log, from /etc/machine-id as it is slurped.
+
+    Who writes the prefix and who reads the lines have to agree on it, and nobody else may know it.
+    """
+    return hashlib.sha256(f"{machine}koprogo".encode()).hexdigest()[:12]
+
+
 def host_needs(
     roles: Iterable[str], variables: Mapping[str, Any], group_names: Iterable[str]
 ) -> dict[str, Any]:
-    """What the host itself must have: C(interfaces), C(logs) by option, C(extra_ports) by unit.
+    """What the host itself must have: C(interfaces), and C(files).
 
     C(control_node) says whether the control node's address must be known from the connection.
     """
     roles, groups = set(roles), set(group_names)
-    needs: dict[str, Any] = {"interfaces": [], "logs": {}, "control_node": False, "extra_ports": {}}
+    needs: dict[str, Any] = {"interfaces": [], "files": [], "control_node": False}
     if "suricata" in roles:
         needs["interfaces"] = list(_given(variables, "suricata", "interfaces") or [])
     if "fail2ban" in roles and _on(variables, "fail2ban", "api", "api" in groups):
-        needs["logs"]["fail2ban_api_log"] = str(setting(variables, "fail2ban", "api_log"))
-    if "crowdsec" in roles:
-        needs["extra_ports"] = {
-            "crowdsec.service": int(setting(variables, "crowdsec", "api_port")),
-            "crowdsec-firewall-bouncer.service": int(
-                setting(variables, "crowdsec", "bouncer_port")
-            ),
-        }
-    local = variables.get("ansible_connection", "ssh") in _LOCAL
+        needs["files"].append(
+            {
+                "option": "fail2ban_api_log",
+                # fail2ban would not start without it.
+                "expected": "a log to watch",
+                "path": str(setting(variables, "fail2ban", "api_log")),
+            }
+        )
+    local = local_connection(variables.get("ansible_connection", "ssh"))
     for role in roles & {"fail2ban", "crowdsec"}:
         known = _given(variables, role, "control_addresses") or variables.get(
             "koprogo_control_addresses"

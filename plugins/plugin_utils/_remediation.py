@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a remediation's playbook judges on the control node: its hosts, the fleet, and how it ended.
+"""What a remediation's playbook judges on the control node: its hosts, the fleet, and how it ended; and how
+the one on call starts it.
 
 This file is private to the collection.
 """
@@ -10,14 +11,32 @@ This file is private to the collection.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["OUTCOMES", "fleet_problem", "limit_problem", "outcome_of"]
+__all__ = ["OUTCOMES", "fleet_problem", "inventory_flags", "limit_problem", "outcome_of"]
 
 OUTCOMES = ("resolved", "not_resolved", "inconclusive", "refused", "predicted", "healthy")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def inventory_flags(sources: Sequence[str], *, project: str, usual: Sequence[str]) -> str:
+    """The flags that give C(ansible-playbook) these inventories in a shell in the project's folder.
+
+    sources: paths, or lists of hosts. usual: the inventories that it takes there without a flag, for
+    which the answer is empty.
+    """
+    if list(sources) == list(usual):
+        return ""
+    flags = []
+    for source in sources:
+        path = Path(source)
+        inside = project and path.is_relative_to(project)
+        flags.append(f"-i {shlex.quote(str(path.relative_to(project)) if inside else source)}")
+    return " ".join(flags)
 
 
 def limit_problem(
@@ -138,8 +157,12 @@ def _failure(act: Mapping[str, Any], *, check: bool) -> dict[str, str]:
     if said and not own and not act.get("changed"):
         return {"outcome": "inconclusive", "reason": said}
     if act.get("target_reached") is False and not check:
-        return {
-            "outcome": "not_resolved",
-            "reason": "all that may go went, and the target is not reached",
-        }
+        # Skipped is another matter: there was nothing of its kind.
+        undone = "; ".join(
+            f"policy {row['policy']} was {row['status']} ({row['reason']})"
+            for row in act.get("policies") or ()
+            if row["status"] in ("refused", "failed")
+        )
+        did = f"not all that may go went: {undone};" if undone else "all that may go went, and"
+        return {"outcome": "not_resolved", "reason": f"{did} the target is not reached"}
     return {}

@@ -12,16 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    known_addresses,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     CATALOGUE,
-    Component,
+    dashboards,
     setting,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 from ansible_collections.koprogo.observability.plugins.plugin_utils._topology import (
-    address,
     components_of,
+    door_options,
     expected_targets,
-    has_doors,
     port_of,
 )
 
@@ -31,20 +35,6 @@ __all__ = ["API_UNIT", "host_plan", "monitoring_plan"]
 API_UNIT = "koprogo-api.service"
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
-
-
-def _doors(component: Component, host: str, groups: Groups, hostvars: HostVars) -> list[int]:
-    """Ports that a component serves to other hosts on this one."""
-    monitoring = list(groups.get("monitoring", []))
-    variables = hostvars[host]
-    if component.name == "metrics_gateway":
-        return [port_of(component, host, hostvars)]
-    if component.name == "alertmanager" and len(monitoring) > 1:
-        return [int(setting(variables, "alertmanager", "cluster_port"))]
-    if component.name == "log_collector" and has_doors(groups) and host in monitoring:
-        return [int(setting(variables, "log_collector", "door_port") or 4318)]
-    return []
 
 
 def host_plan(
@@ -60,7 +50,10 @@ def host_plan(
         {
             "unit": component.unit,
             **({"port": port} if (port := port_of(component, host, hostvars)) else {}),
-            "doors": _doors(component, host, groups, hostvars),
+            "doors": [
+                int(setting(hostvars[host], component.name, option))
+                for option in door_options(component, host, groups, hostvars)
+            ],
             "max_exposure": max_exposure,
         }
         for component in components
@@ -70,7 +63,8 @@ def host_plan(
     return {
         "host": host,
         "units": units,
-        "addresses": [address(host, hostvars[host])],
+        # Not resolved on the host, which may know its own name by a loopback address.
+        "addresses": known_addresses(address(host, hostvars[host])),
         "logs": _logs(host, groups, hostvars, logs),
     }
 
@@ -142,7 +136,10 @@ def monitoring_plan(
             "marks": list(marks),
         },
         "alertmanager": {"members": len(list(groups.get("monitoring", [])))},
-        "grafana": {"user": str(setting(variables, "grafana", "admin_user") or "admin")},
+        "grafana": {
+            "user": str(setting(variables, "grafana", "admin_user") or "admin"),
+            "dashboards": dashboards() if setting(variables, "grafana", "dashboards") else {},
+        },
     }
     for component in components_of(host, groups, hostvars):
         if component.name in extra:

@@ -4,8 +4,8 @@
 
 """The stack's topology, derived from the inventory's groups and host variables and from nothing else.
 
-Every function is pure: C(groups) and C(hostvars) are Ansible's magic variables, or plain
-dictionaries in tests.
+C(groups) and C(hostvars) are Ansible's magic variables, or plain dictionaries in tests. Nothing else
+is read, but for the resolver where a Prometheus host is known by name.
 
 This file is private to the collection.
 """
@@ -13,10 +13,16 @@ This file is private to the collection.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._addresses import (
+    address,
+    endpoint,
+    known_addresses,
+)
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
     API_PORT,
     CATALOGUE,
@@ -26,10 +32,12 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue i
     role_vars,
     setting,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._hostvars import HostVars
 
 __all__ = [
-    "address",
+    "Port",
     "components_of",
+    "door_options",
     "expected_targets",
     "gateway_modules",
     "has_doors",
@@ -42,7 +50,6 @@ __all__ = [
 ]
 
 Groups = Mapping[str, Iterable[str]]
-HostVars = Mapping[str, Mapping[str, Any]]
 
 
 def _members(groups: Groups, name: str) -> list[str]:
@@ -52,11 +59,6 @@ def _members(groups: Groups, name: str) -> list[str]:
 def has_doors(groups: Groups) -> bool:
     """Whether anything has to pass between hosts: false on the runbook's single server."""
     return len(_members(groups, "all")) > 1
-
-
-def address(host: str, hostvars: Mapping[str, Any]) -> str:
-    """The address other hosts reach C(host) by: C(koprogo_address), else C(ansible_host), else its name."""
-    return str(hostvars.get("koprogo_address") or hostvars.get("ansible_host") or host)
 
 
 def omitted(variables: Mapping[str, Any]) -> Sequence[Any]:
@@ -83,10 +85,13 @@ def components_of(host: str, groups: Groups, hostvars: HostVars) -> list[Compone
     return [c for c in CATALOGUE if _runs(c, host, groups, hostvars)]
 
 
-def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
+def packages_of(
+    host: str, groups: Groups, hostvars: HostVars, *, pinned: bool = False
+) -> list[str]:
     """The Debian packages of all roles on C(host) for one common transaction.
 
-    What is pinned, or comes from a vendor's repository, is left to its own role.
+    What is pinned is left to its own role, or with C(pinned) comes along as C(name=version). What comes from
+    a vendor's repository is always left to its role.
     """
     variables = hostvars[host]
     roles = [c.name for c in components_of(host, groups, hostvars) if not c.vendor_repository]
@@ -94,11 +99,15 @@ def packages_of(host: str, groups: Groups, hostvars: HostVars) -> list[str]:
         roles += DOOR_ROLES
     packages: dict[str, None] = {}
     for role in roles:
-        own = setting(variables, role, "install") == "package" and not setting(
-            variables, role, "version"
+        own, required = (
+            role_vars(role).get(f"__{role}_{part}", []) for part in ("packages", "requires")
         )
-        for part in ("packages",) * own + ("requires",):
-            packages |= dict.fromkeys(role_vars(role).get(f"__{role}_{part}", []))
+        version = setting(variables, role, "version")
+        if setting(variables, role, "install") != "package" or (version and not pinned):
+            own = []
+        if own and version:
+            own = [f"{own[0]}={version}", *own[1:]]
+        packages |= dict.fromkeys([*own, *required])
     return list(packages)
 
 
@@ -107,13 +116,45 @@ def port_of(component: Component, host: str, hostvars: HostVars) -> int:
     return int(setting(hostvars[host], component.name, "port") or 0)
 
 
-def ports_of(host: str, groups: Groups, hostvars: HostVars) -> list[tuple[Component, int]]:
-    """Each component of a host with its port; one whose port is no number is judged elsewhere."""
-    return [
-        (component, port_of(component, host, hostvars))
-        for component in components_of(host, groups, hostvars)
-        if str(setting(hostvars[host], component.name, "port")).isdigit()
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A TCP port that a unit listens on: on loopback, or for other hosts if it is a door."""
+
+    option: str
+    unit: str
+    number: int
+    door: bool
+
+
+def door_options(component: Component, host: str, groups: Groups, hostvars: HostVars) -> list[str]:
+    """The options of a component with the ports that it serves to other hosts on this one."""
+    monitoring = _members(groups, "monitoring")
+    if component.name == "metrics_gateway":
+        return ["port"]
+    if component.name == "alertmanager":
+        clustered = hostvars[host].get("alertmanager_cluster", len(monitoring) > 1)
+        return ["cluster_port"] if boolean(clustered, strict=False) else []
+    if component.name == "log_collector" and has_doors(groups) and host in monitoring:
+        return ["door_port"]
+    return []
+
+
+def ports_of(host: str, groups: Groups, hostvars: HostVars) -> list[Port]:
+    """Every port of a host's components; one that is no number is judged elsewhere."""
+    found = []
+    for component in components_of(host, groups, hostvars):
+        doors = door_options(component, host, groups, hostvars)
+        units = {
+            "port": component.unit,
+            **dict.fromkeys(doors, component.unit),
+            **dict(component.further_ports),
+        }
+        for option, unit in units.items():
+            text = str(setting(hostvars[host], component.name, option))
+            if text.isdigit():
+                name = f"{component.name}_{option}"
+                found.append(Port(option=name, unit=unit, number=int(text), door=option in doors))
+    return found
 
 
 def _endpoints(host: str, groups: Groups, hostvars: HostVars) -> list[dict[str, Any]]:
@@ -197,27 +238,30 @@ def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
     return {"instance": host, "host": host, "deployment": deployment}
 
 
-def _gateway_address(host: str, hostvars: HostVars) -> str:
+def _gateway_address(host: str, hostvars: HostVars, asker: str) -> str:
+    """Where C(asker) finds the metrics gateway of C(host)."""
     name = address(host, hostvars[host])
-    port = int(setting(hostvars[host], "metrics_gateway", "port"))
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    if host == asker:
+        # It may know its own name by a loopback address, where its gateway doesn't listen.
+        name = next(iter(known_addresses(name)), name)
+    return endpoint(name, int(setting(hostvars[host], "metrics_gateway", "port")))
 
 
 def _gateway_group(
-    host: str, endpoint: Mapping[str, Any], hostvars: HostVars
+    host: str, metrics: Mapping[str, Any], hostvars: HostVars, asker: str
 ) -> tuple[str, dict[str, str]]:
-    return _gateway_address(host, hostvars), {
+    return _gateway_address(host, hostvars, asker), {
         "__scheme__": "https",
         "__metrics_path__": "/proxy",
-        "__param_module": endpoint["module"],
+        "__param_module": metrics["module"],
     }
 
 
-def _local_group(endpoint: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    labels = {"__metrics_path__": endpoint["path"]}
-    for name, values in endpoint["params"].items():
+def _local_group(metrics: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    labels = {"__metrics_path__": metrics["path"]}
+    for name, values in metrics["params"].items():
         labels[f"__param_{name}"] = values[0]
-    return f"127.0.0.1:{endpoint['port']}", labels
+    return f"127.0.0.1:{metrics['port']}", labels
 
 
 def _probe_group(
@@ -249,7 +293,7 @@ def _probe_jobs(
         _probe_group(
             port,
             "door",
-            _gateway_address(host, hostvars),
+            _gateway_address(host, hostvars, prometheus_host),
             _target_labels(host, hostvars),
         )
         for host in _members(groups, "all")
@@ -278,18 +322,16 @@ def scrape_jobs(prometheus_host: str, groups: Groups, hostvars: HostVars) -> lis
     jobs: dict[str, list[dict[str, Any]]] = {}
     for host in _members(groups, "all"):
         own = _target_labels(host, hostvars)
-        for endpoint in _endpoints(host, groups, hostvars):
+        for metrics in _endpoints(host, groups, hostvars):
             if host == prometheus_host:
-                target, route = _local_group(endpoint)
+                target, route = _local_group(metrics)
             else:
-                target, route = _gateway_group(host, endpoint, hostvars)
-            jobs.setdefault(endpoint["job"], []).append(
-                {"targets": [target], "labels": own | route}
-            )
+                target, route = _gateway_group(host, metrics, hostvars, prometheus_host)
+            jobs.setdefault(metrics["job"], []).append({"targets": [target], "labels": own | route})
         if any(c.name == "metrics_gateway" for c in components_of(host, groups, hostvars)):
             jobs.setdefault("metrics-gateway", []).append(
                 {
-                    "targets": [_gateway_address(host, hostvars)],
+                    "targets": [_gateway_address(host, hostvars, prometheus_host)],
                     "labels": own | {"__scheme__": "https", "__metrics_path__": "/metrics"},
                 }
             )
@@ -336,11 +378,11 @@ def inventory_errors(groups: Groups, hostvars: HostVars) -> list[str]:
     errors += _omission_errors(groups, hostvars)
     for host in _members(groups, "all"):
         seen: dict[int, str] = {}
-        for component, port in ports_of(host, groups, hostvars):
-            if port in seen:
+        for port in ports_of(host, groups, hostvars):
+            if port.number in seen:
                 errors.append(
-                    f"host '{host}': {component.name}_port and {seen[port]}_port are both {port}; "
+                    f"host '{host}': {port.option} and {seen[port.number]} are both {port.number}; "
                     "expected a port of its own for each"
                 )
-            seen[port] = component.name
+            seen[port.number] = port.option
     return errors

@@ -23,6 +23,7 @@ __all__ = [
     "targets",
     "targets_up",
     "wait_for",
+    "wait_for_each_once",
 ]
 
 _FETCH = (
@@ -134,3 +135,22 @@ def wait_for(condition: Callable[[], Any], *, seconds: float, what: str, every: 
             return last
         time.sleep(every)
     raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {last!r}")
+
+
+def wait_for_each_once(host: Host, marker: str, messages: Sequence[str]) -> None:
+    """Each message of the API's log is in Loki, and none is there twice."""
+    query = f'{{job="koprogo-api"}} |= "{marker}"'
+
+    def found() -> list[str]:
+        return [json.loads(text)["message"] for _time, text in logql(host, query, since=600)]
+
+    assert messages
+    wait_for(
+        lambda: set(messages) <= set(found()),
+        seconds=120,
+        what=f"all {len(messages)} lines in Loki",
+        every=3,
+    )
+    # A second copy would come with the next batch.
+    time.sleep(3)
+    assert sorted(found()) == sorted(messages)

@@ -16,6 +16,19 @@ __all__ = ["Box", "docker", "make_authority"]
 
 _CLIENT = Path(__file__).with_name("door_client.py").read_text(encoding="utf-8")
 
+_WRITER = """
+import json, os, sys, time
+path, marker, stop = sys.argv[1:]
+count = 0
+while not os.path.exists(stop):
+    line = {"remote_addr": "127.0.0.1", "level": "INFO", "message": f"{marker} {count}"}
+    with open(path, "a", encoding="utf-8") as file:
+        print(json.dumps(line), file=file)
+    count += 1
+    time.sleep(0.05)
+print(count)
+"""
+
 
 def docker(*arguments: str, stdin: str = "", check: bool = True) -> str:
     """Output of a docker command, standard error included."""
@@ -67,6 +80,25 @@ class Box:
         thread.start()
         try:
             yield result
+        finally:
+            self.sh(f"touch {stop}")
+            thread.join()
+
+    @contextlib.contextmanager
+    def writing(self, path: str, marker: str) -> Iterator[list[str]]:
+        """Twenty numbered lines a second, appended in it; the list has their messages when the block ends."""
+        messages: list[str] = []
+        stop = f"/run/stop-writing-{time.monotonic_ns()}"
+
+        def write() -> None:
+            arguments = ("exec", "-i", self.name, "python3", "-", path, marker, stop)
+            count = int(docker(*arguments, stdin=_WRITER))
+            messages.extend(f"{marker} {number}" for number in range(count))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            yield messages
         finally:
             self.sh(f"touch {stop}")
             thread.join()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
 import testinfra
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_rules import Links
 from tests.integration.ask import get
 from tests.integration.boxes import docker
 from tests.integration.play import ROOT
@@ -19,6 +22,12 @@ __all__ = ["API", "CONFIG", "NAMES", "alert", "converge", "of", "post", "ready",
 NAMES = ("alert-mon12", "alert-mon13")
 API = "http://127.0.0.1:9093"
 CONFIG = "/etc/koprogo/alertmanager/alertmanager.yml"
+# With characters that a message's markup takes for its own.
+_LINKS = Links(
+    runbook="https://docs.example.org/runbooks?a=1&b=2",
+    dashboard="https://grafana.example.org",
+    inventory="-i inventories/production",
+)
 _POST = (
     "import sys,urllib.request as u;"
     "u.urlopen(u.Request(sys.argv[1]+'/api/v2/alerts',sys.stdin.buffer.read(),"
@@ -44,22 +53,26 @@ def ready(host: Any) -> dict[str, Any]:
 
 
 def alert(name: str, severity: str = "", *, ended: bool = False, **labels: str) -> dict[str, Any]:
-    """An alert with all annotations that a rule of ours gives it."""
-    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).strip("_")
-    host = labels.get("host", "")
+    """An alert with the links and the command that a rule of ours gives it, if it is one of ours."""
+    labels = {"alertname": name, "deployment": "test", **labels}
     annotations = {
-        "summary": f"{name} on <{host}> & more",
+        "summary": f"{name} on <{labels.get('host', '')}> & more",
         "description": f"{name} is described here",
         "value": "0 of 1 up",
-        "runbook_url": f"https://docs.example.org/runbooks/{snake}?a=1&b=2",
-        "dashboard_url": "https://grafana.example.org/d/koprogo-api?viewPanel=1&x=2",
-        "logs_url": "",
-        "remediation": f"ansible-playbook playbooks/remediate/{snake}.yml -l {host}",
     }
-    made: dict[str, Any] = {
-        "labels": {"alertname": name, "deployment": "test", **labels},
-        "annotations": annotations,
-    }
+    if ours := ALERTS.get(name):
+        texts = {
+            "runbook_url": _LINKS.page(ours),
+            "dashboard_url": _LINKS.panel(ours),
+            "logs_url": _LINKS.logs(ours),
+            "remediation": _LINKS.remediation(ours) if ours.playbook else "",
+        }
+        for key, text in texts.items():
+            # Prometheus' part.
+            annotations[key] = re.sub(
+                r"{{ \$labels\.(\w+) }}", lambda found: labels.get(found[1], ""), text
+            )
+    made: dict[str, Any] = {"labels": labels, "annotations": annotations}
     if severity:
         made["labels"]["severity"] = severity
     if ended:

@@ -23,12 +23,23 @@ BOX = Box(f"{os.environ.get('MOLECULE_SCENARIO_NAME', 'alerts')}-box1")
 #: The disk that can fill up.
 LIMITED = "/srv/limited"
 
+# With those that were there before: eighty-five in all, most of them in a transaction.
 _CONNECT = (
-    "import psycopg2, time; held = [psycopg2.connect(dbname='koprogo_db') for _ in range(78)]; "
-    "[one.cursor().execute('SELECT 1') for one in held]; time.sleep(900)"
+    "import psycopg2, time\n"
+    "held = [psycopg2.connect(dbname='koprogo_db')]\n"
+    "held[0].autocommit = True\n"
+    "counter = held[0].cursor()\n"
+    "def count():\n"
+    "    counter.execute('SELECT count(datname) FROM pg_stat_activity')\n"
+    "    return counter.fetchone()[0]\n"
+    "while count() < 85:\n"
+    "    held.append(psycopg2.connect(dbname='koprogo_db'))\n"
+    "    held[-1].cursor().execute('SELECT 1')\n"
+    "time.sleep(900)\n"
 )
 _EXPORTER = "$(systemctl show --value --property MainPID prometheus-node-exporter)"
 _API = "$(systemctl show --value --property MainPID koprogo-api)"
+_DROP_IN = "/run/systemd/system/koprogo-api.service.d"
 #: The unit of its one cluster, for a shell there.
 DATABASE = "postgresql@$(ls /etc/postgresql)-main"
 _PROGRAM = Path(__file__).with_name("astray.py")
@@ -76,10 +87,11 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemd-run -q --unit hoarder python3 /opt/astray.py hoard /run/astray-hoarder 650",
         "systemctl stop hoarder",
     ),
-    # It wants everything and gets what is left: the host's other work goes on.
+    # With the weight of any other: on a busy machine an idle one gets less than what its host's others use,
+    # and none of them would be the cause.
     "processor": (
-        "touch /run/astray-spinner; systemd-run -q --unit spinner -p CPUSchedulingPolicy=idle "
-        "python3 /opt/astray.py spin /run/astray-spinner",
+        "touch /run/astray-spinner; "
+        "systemd-run -q --unit spinner python3 /opt/astray.py spin /run/astray-spinner",
         "systemctl stop spinner",
     ),
     "connections": (
@@ -87,7 +99,14 @@ FAULTS: dict[str, tuple[str, str]] = {
         "systemctl stop connections",
     ),
     "API hung": (f"kill -STOP {_API}", f"kill -CONT {_API}"),
-    "API stopped": ("systemctl stop koprogo-api", "systemctl start koprogo-api"),
+    # systemd would start it again after two seconds.
+    "API killed": (
+        f"mkdir -p {_DROP_IN} && printf '[Service]\nRestart=no\n' > {_DROP_IN}/no-restart.conf && "
+        "systemctl daemon-reload && systemctl kill -s KILL koprogo-api && "
+        "while systemctl -q is-active koprogo-api; do sleep 0.1; done; "
+        f"rm -r {_DROP_IN} && systemctl daemon-reload",
+        "systemctl start koprogo-api",
+    ),
     "exporter stopped": (
         "systemctl stop prometheus-postgres-exporter",
         "systemctl start prometheus-postgres-exporter",
@@ -108,7 +127,8 @@ def show_own_processors() -> None:
     """From now on the host and its node exporter see the host's own work, and not the whole machine's."""
     docker("cp", str(_PROCESSORS), f"{BOX.name}:/opt/processors.py")
     BOX.sh(
-        "systemd-run -q --unit own-processors python3 /opt/processors.py /run/stat; "
+        # First of all: figures that stand still because their writer waits are wrong ones.
+        "systemd-run -q --unit own-processors -p Nice=-20 python3 /opt/processors.py /run/stat; "
         "while ! [ -s /run/stat ]; do sleep 0.1; done; "
         "mount --bind /run/stat /proc/stat; "
         f"nsenter -m -t {_EXPORTER} mount --bind /run/stat /proc/stat"

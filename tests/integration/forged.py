@@ -19,6 +19,12 @@ s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 for packet in json.load(sys.stdin):
     s.sendto(bytes.fromhex(packet), ("198.51.100.1", 0))
 """
+# Before any ban: how many of them came by.
+_COUNT = """
+add table inet forged
+add chain inet forged seen {{ type filter hook prerouting priority -200; }}
+add rule inet forged seen ip saddr {source} counter
+"""
 _HOST = "198.51.100.1"
 _PORT = 8081
 
@@ -37,4 +43,10 @@ def frame(box: Victim, source: str) -> None:
             tcp = TCP(sport=port, dport=_PORT, flags=flags, seq=start, ack=501)
             packets.append(IP(src=source, dst=_HOST) / tcp / Raw(data))
     inside = ("ip", "netns", "exec", "attacker", "python3", "-c", _SEND)
-    docker("exec", "-i", box.name, *inside, stdin=json.dumps([bytes(one).hex() for one in packets]))
+    docker("exec", "-i", box.name, "nft", "-f", "-", stdin=_COUNT.format(source=source))
+    try:
+        sent = json.dumps([bytes(one).hex() for one in packets])
+        docker("exec", "-i", box.name, *inside, stdin=sent)
+        assert box.counted("forged") >= len(packets), "the forged packets have not arrived"
+    finally:
+        box.sh("nft delete table inet forged")

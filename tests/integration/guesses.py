@@ -39,10 +39,11 @@ def login(box: Victim, source: str, tries: int, user: str = "koprogo") -> None:
     """Fail to sign in to the database."""
     # Whoever is banned in the middle of it gets no answer any more.
     connect = (
-        f"hostaddr=198.51.100.1 user='{user}' password=wrong dbname=koprogo_db sslmode=disable "
-        "connect_timeout=5"
+        f"hostaddr={box.gateway[6 if ':' in source else 4]} user='{user}' password=wrong "
+        "dbname=koprogo_db sslmode=disable connect_timeout=5"
     )
-    # psql can't choose its own address; a route can.
-    box.attack("ip", "route", "replace", "198.51.100.0/24", "dev", "eth0", "src", source)
+    # psql can't choose its own address; a route can. Of IPv6 there is one only.
+    if ":" not in source:
+        box.attack("ip", "route", "replace", "198.51.100.0/24", "dev", "eth0", "src", source)
     loop = f"for i in $(seq {tries}); do psql {shlex.quote(connect)} -c 'select 1'; done"
     box.attack("sh", "-c", loop)

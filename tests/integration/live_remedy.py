@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from tests.integration.ask import get, logql, wait_for
 from tests.integration.faults import BOX
-from tests.integration.play import Outcome
+from tests.integration.play import Outcome, run_command
 from tests.integration.remedy import RECORDS, host_of, ledger, remediate
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "active_silences",
     "assert_complete",
     "begin",
+    "command_of",
     "incidents",
     "playbook_of",
     "told_of",
@@ -89,21 +92,33 @@ class Work:
         return record
 
 
-def begin(pool: ThreadPoolExecutor, alert: str, **variables: object) -> Work:
+def command_of(alert: str) -> str:
+    """What an alert on the box has to say: the command that remedies it, whole."""
+    inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+    playbook = f"playbooks/remediate/{playbook_of(alert)}.yml"
+    return f"ansible-playbook -i {inventory} {playbook} -l {BOX.name}"
+
+
+def begin(pool: ThreadPoolExecutor, alert: str, *, command: str = "", **variables: object) -> Work:
     """Start a remediation; return once it has acted, while it waits for Prometheus.
 
+    command: the command to start it by, as it stands, and without variables.
     A host takes one action at a time, but alerts may be watched side by side.
     """
     before = _ends(alert)
     assert not active_silences(alert)
-    future = pool.submit(remediate, playbook_of(alert), box=BOX.name, **variables)
+    if command:
+        future = pool.submit(run_command, command)
+    else:
+        future = pool.submit(remediate, playbook_of(alert), box=BOX.name, **variables)
     wait_for(
         lambda: _ends(alert) > before or future.done(),
         seconds=180,
         what=f"the act for {alert}",
     )
     assert not future.done(), future.result().text
-    assert len(active_silences(alert)) == 1, f"{alert} is not silenced during the work"
+    silenced = len(active_silences(alert))
+    assert silenced == 1, f"{silenced} silences during the work; {future.result(timeout=600).text}"
     return Work(alert, future)
 
 

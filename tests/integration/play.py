@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,8 +18,10 @@ __all__ = [
     "Results",
     "Task",
     "filesystem_changes",
+    "run_command",
     "run_playbook",
     "run_tasks",
+    "start_playbook",
 ]
 
 ROOT = Path(__file__).parents[2]
@@ -43,10 +46,30 @@ class Outcome:
     rc: int
     text: str
 
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed each host, as the recap says."""
+        found = re.findall(r"([\w.-]+) : ok=\d+ changed=(\d+)", self.text)
+        return {host: int(count) for host, count in found}
+
 
 def run_playbook(playbook: str, *arguments: str, inventory: str | None = None) -> Outcome:
     """C(ansible-playbook) on the scenario's inventory (or the given one), with the project's settings."""
     done = _run(playbook, *arguments, inventory=inventory)
+    return Outcome(rc=done.returncode, text=" ".join((done.stdout + done.stderr).split()))
+
+
+def run_command(command: str) -> Outcome:
+    """A command as it stands, in the project's folder, by a shell that knows nothing of Molecule."""
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=ROOT,
+        env={"PATH": programs, "HOME": os.environ["HOME"], "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return Outcome(rc=done.returncode, text=" ".join((done.stdout + done.stderr).split()))
 
 
@@ -77,13 +100,30 @@ def run_tasks(*tasks: Task, hosts: str = "all", check: bool = False, diff: bool 
     return results
 
 
+def start_playbook(playbook: str, *arguments: str) -> subprocess.Popen[str]:
+    """C(ansible-playbook) under way."""
+    return subprocess.Popen(
+        _command(playbook, *arguments),
+        cwd=ROOT,
+        env=os.environ | _ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def _command(playbook: str, *arguments: str, inventory: str | None = None) -> list[str]:
+    # The folder, as Molecule itself has it: an alert's command names what a run was given.
+    source = inventory or str(Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent)
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    return [program, "-i", source, playbook, *arguments]
+
+
 def _run(
     playbook: str, *arguments: str, inventory: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    source = inventory or os.environ["MOLECULE_INVENTORY_FILE"]
-    program = str(Path(sys.executable).parent / "ansible-playbook")
     return subprocess.run(
-        [program, "-i", source, playbook, *arguments],
+        _command(playbook, *arguments, inventory=inventory),
         cwd=ROOT,
         env=os.environ | _ENVIRONMENT | environment,
         capture_output=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import testinfra
 from tests.integration.ask import wait_for
 from tests.integration.boxes import docker
 from tests.integration.each import on_each
-from tests.integration.play import Outcome, run_playbook, run_tasks
+from tests.integration.play import Outcome, run_playbook, run_tasks, start_playbook
 
 __all__ = [
     "BOXES",
@@ -24,7 +26,9 @@ __all__ = [
     "HEALTH",
     "LEDGER",
     "RECORDS",
+    "broken_api",
     "host_of",
+    "killed",
     "ledger",
     "on_each_box",
     "psql",
@@ -66,8 +70,36 @@ time.sleep(120)
 def remediate(alert: str, *arguments: str, box: str = "", **variables: object) -> Outcome:
     """A remediation's playbook as the one on call types it."""
     limit = ["-l", box] if box else []
-    playbook = f"playbooks/remediate/{alert}.yml"
-    return run_playbook(playbook, *limit, "-e", json.dumps(variables), *arguments)
+    return run_playbook(_playbook(alert), *limit, "-e", json.dumps(variables), *arguments)
+
+
+@contextlib.contextmanager
+def killed(alert: str, *, box: str, **variables: object) -> Iterator[None]:
+    """A remediation under way, which is killed with all of its processes at the end of the block."""
+    run = start_playbook(_playbook(alert), "-l", box, "-e", json.dumps(variables))
+    try:
+        yield
+        assert run.poll() is None, "it has ended by itself"
+    finally:
+        # The parents first: they start no other one any more. Ansible's workers lead sessions of their own.
+        for pid in [run.pid, *_children(run.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        run.wait(timeout=20)
+
+
+def _children(parent: int) -> list[int]:
+    """All processes below one."""
+    done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
+    found = [parent]
+    for one in found:
+        found += [pid for pid, above in pairs if above == one]
+    return found[1:]
+
+
+def _playbook(alert: str) -> str:
+    return f"playbooks/remediate/{alert}.yml"
 
 
 def task(box: str, module: str, *, check: bool = False, **options: object) -> dict[str, Any]:
@@ -80,19 +112,33 @@ def host_of(box: str) -> Any:
     return testinfra.get_host(f"docker://{box}")
 
 
-def psql(host: Any, query: str) -> str:
-    return str(
-        host.check_output("runuser -u postgres -- psql -Atq -d koprogo_db -c %s", query)
-    ).strip()
+@contextlib.contextmanager
+def broken_api(box: str) -> Iterator[None]:
+    """The API's program ends at once with an error, whoever starts it."""
+    host = host_of(box)
+    program = "/usr/local/bin/koprogo-api"
+    host.check_output(
+        f"systemctl stop koprogo-api && mv {program} {program}.aside && "
+        f"printf '#!/bin/sh\\necho no such setting >&2\\nexit 3\\n' > {program} && chmod +x {program}"
+    )
+    try:
+        yield
+    finally:
+        host.check_output(f"mv {program}.aside {program}")
+
+
+def psql(host: Any, query: str, *, port: int = 5432) -> str:
+    command = f"runuser -u postgres -- psql -Atq -p {port} -d koprogo_db -c %s"
+    return str(host.check_output(command, query)).strip()
 
 
 @contextlib.contextmanager
 def session(
-    box: str, sql: str, *, name: str, user: str = "clerk", hold: int = 300
+    box: str, sql: str, *, name: str, user: str = "clerk", port: int = 5432, hold: int = 300
 ) -> Iterator[None]:
     """A client that sends SQL and then keeps its connection open for a while."""
     host = host_of(box)
-    client = f"psql -q -h /var/run/postgresql -U {user} -d koprogo_db"
+    client = f"psql -q -h /var/run/postgresql -p {port} -U {user} -d koprogo_db"
     command = f'( echo "{sql}"; sleep {hold} ) | PGAPPNAME={name} {client}'
     connected = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"  # noqa: S608
     process = subprocess.Popen(
@@ -102,7 +148,9 @@ def session(
         text=True,
     )
     try:
-        wait_for(lambda: psql(host, connected) != "0", seconds=15, what=f"the session {name}")
+        wait_for(
+            lambda: psql(host, connected, port=port) != "0", seconds=15, what=f"the session {name}"
+        )
         time.sleep(1.2)
         yield
     finally:

@@ -1,7 +1,7 @@
 """Runs on a host: a root file system that is small enough to fill up, and what fills it.
 
-C(small_root.py make tmpfs|ext4) makes it; C(small_root.py fill bytes|inodes) leaves none of them. What runs
-in it is started by the shell C(/opt/in-small), which inside of it is the usual one.
+C(small_root.py make tmpfs|ext4) makes it; C(small_root.py fill bytes|inodes|both) leaves none of them. What
+runs in it is started by the shell C(/opt/in-small), which inside of it is the usual one.
 """
 
 from __future__ import annotations
@@ -72,9 +72,11 @@ def write(name: str, *, days: float, size: int = 4096) -> None:
 
 def settle(kind: str) -> None:
     """Old logs, each younger than the one before; and what has to stay, whatever it is called."""
-    many, size = (14, MIB) if kind == "bytes" else (1400, 0)
+    # How many, and one in how many holds something.
+    many, one_in = {"bytes": (14, 1), "inodes": (1400, 1400), "both": (1400, 100)}[kind]
     for number in range(many):
-        write(f"var/log/app/old.log.{number:04}", days=90 - 50 * number / many, size=size)
+        held = 0 if number % one_in else MIB
+        write(f"var/log/app/old.log.{number:04}", days=90 - 50 * number / many, size=held)
     write("var/log/app/fresh.log", days=0)
     write("var/log/app/week.log.1", days=7)
     write("var/log/app/old.dump", days=90)
@@ -85,14 +87,16 @@ def settle(kind: str) -> None:
 
 
 def fill(kind: str) -> None:
-    """Until nothing fits."""
-    with contextlib.suppress(OSError):
-        if kind == "bytes":
-            with (ROOT / "var/lib/app/data").open("wb", buffering=0) as file:
+    """Until nothing fits; of both, names first: a folder of many of them takes room too."""
+    with (ROOT / "var/lib/app/data").open("wb", buffering=0) as data:
+        if kind != "bytes":
+            with contextlib.suppress(OSError):
+                for number in itertools.count():
+                    (ROOT / f"var/lib/app/session-{number}").touch(exist_ok=False)
+        if kind != "inodes":
+            with contextlib.suppress(OSError):
                 while True:
-                    file.write(bytes(MIB))
-        for number in itertools.count():
-            (ROOT / f"var/lib/app/session-{number}").touch(exist_ok=False)
+                    data.write(bytes(MIB))
     os.sync()
 
 

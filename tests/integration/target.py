@@ -31,12 +31,13 @@ http.server.ThreadingHTTPServer(("198.51.100.1", 8081), Handler).serve_forever()
 """
 # One connection, many requests, each written as it is: no client library puts a path in order.
 _CLIENT = """
-import json, socket, sys
+import json, socket, sys, time
 for source, raws in json.load(sys.stdin):
     six = ":" in source
     s = socket.socket(socket.AF_INET6 if six else socket.AF_INET); s.bind((source, 0)); s.settimeout(5)
     s.connect(("fd42:66::1" if six else "198.51.100.1", 8081))
     for raw in raws:
+        time.sleep(float(sys.argv[1]))
         s.sendall(raw.encode()); assert s.recv(4096).startswith(b"HTTP/1.1 200"), raw
     s.close()
 """
@@ -65,7 +66,7 @@ def serving() -> Iterator[None]:
         on_each_victim(stop)()
 
 
-def send(box: Victim, traffic: list[tuple[str, list[str]]]) -> None:
-    """Requests of some clients, one connection for each client."""
-    inside = ("ip", "netns", "exec", "attacker", "python3", "-c", _CLIENT)
+def send(box: Victim, traffic: list[tuple[str, list[str]]], *, pause: float = 0.0) -> None:
+    """Requests of some clients, one connection for each client, each C(pause) seconds after the last one."""
+    inside = ("ip", "netns", "exec", "attacker", "python3", "-c", _CLIENT, str(pause))
     docker("exec", "-i", box.name, *inside, stdin=json.dumps(traffic))

@@ -7,6 +7,8 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_network
 from typing import Any
 
 from lab.sample_api.koprogo_api.logline import request_line
@@ -14,9 +16,10 @@ from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box, docker
 from tests.integration.each import on_each
 
-__all__ = ["API_LOG", "ATTACKER", "STORE", "Victim", "every_victim", "on_each_victim"]
+__all__ = ["API_LOG", "ATTACKER", "ATTACKER6", "STORE", "Victim", "every_victim", "on_each_victim"]
 
 ATTACKER = "198.51.100.66"
+ATTACKER6 = "fd42:66::66"
 _NAMES = ("detect-box12", "detect-box13")
 API_LOG = "/var/log/koprogo/api.log"
 # One connection attempt; a ban drops it silently.
@@ -25,6 +28,11 @@ _KNOCK = (
     "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET);"
     "s.settimeout(1);s.bind((sys.argv[3],0));s.connect((sys.argv[1],int(sys.argv[2])))"
 )
+
+
+def _shortest(text: str) -> str:
+    """An address as people write it; Suricata's have all their zeros."""
+    return str(ip_network(text, strict=False)).removesuffix("/32").removesuffix("/128")
 
 
 @dataclass(frozen=True)
@@ -62,22 +70,44 @@ class Victim(Box):
         every = [decision for alert in found for decision in alert["decisions"]]
         return {one["value"]: one["scenario"] for one in every if not one.get("simulated")}
 
-    def dropped(self, table: str = "koprogo_fail2ban") -> int:
-        """Packets that the rules of a table have dropped."""
+    def reported(self, address: str) -> set[str]:
+        """Scenarios of CrowdSec that speak of an address, whether it is banned for them or not."""
+        found = json.loads(self.sh("cscli alerts list --limit 0 -o json 2>/dev/null")) or []
+        return {
+            one["scenario"]
+            for one in found
+            if (value := one["source"].get("value")) and _shortest(value) == address
+        }
+
+    def counted(self, table: str = "koprogo_fail2ban") -> int:
+        """Packets that the rules of a table have counted; those of the jails drop them."""
         listing = json.loads(self.sh(f"nft -j list table inet {table}"))
         expressions = [p for e in listing["nftables"] for p in e.get("rule", {}).get("expr", [])]
         return sum(p.get("counter", {}).get("packets", 0) for p in expressions)
 
     def gauge(self, name: str) -> float:
-        """A gauge as the host's node exporter serves it, after another look of the watch."""
-        self.sh(f"systemctl start koprogo-{name.split('_')[1]}-watch.service")
+        """A gauge as the host's node exporter serves it; nobody makes the watch look."""
         lines = get(self, "http://127.0.0.1:9100/metrics").splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
-    def wait_until_armed(self, engine: str) -> None:
+    def wait_for_gauges(self, value: float, *names: str, seconds: float = 60) -> None:
+        """Wait until each watch has looked again, by itself, and found a value."""
+        # It writes whole seconds.
+        began = int(time.time()) + 1
+        for name in names:
+            wait_for(
+                partial(self._shows, name, value, began),
+                seconds=seconds,
+                what=f"{name} {value:g} on {self.name}",
+            )
+
+    def _shows(self, name: str, value: float, began: int) -> bool:
+        looked = f"koprogo_{name.split('_')[1]}_checked_timestamp_seconds"
+        return self.gauge(name) == value and self.gauge(looked) >= began
+
+    def wait_until_armed(self, *engines: str) -> None:
         """An engine that comes back needs some seconds until its watch is content."""
-        name = f"koprogo_{engine}_armed"
-        wait_for(lambda: self.gauge(name) == 1, seconds=40, what=f"{name} on {self.name}")
+        self.wait_for_gauges(1, *(f"koprogo_{engine}_armed" for engine in engines))
 
     def unban_all(self) -> None:
         """Give everybody access again, whoever banned."""

@@ -12,6 +12,7 @@ A case in C(cases/*.yml):
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections import Counter
@@ -120,7 +121,8 @@ def _needed(name: str, files: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Any) -> Path:
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    # YAML as well, and many times faster to write.
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -129,8 +131,13 @@ def check(
 ) -> str:
     """What promtool says of an alert's cases under settings; empty when all of them hold."""
     order = ["koprogo-targets", ALERTS[name].group]
+    alike: dict[str, list[Case]] = {}
+    for case in cases:
+        settings = [case.get(key) for key in ("alerts", "hosts", "interval")]
+        alike.setdefault(json.dumps(settings), []).append(case)
     files = []
-    for number, case in enumerate(cases):
+    for number, group in enumerate(alike.values()):
+        case = group[0]
         rules = rules_of({**alerts, **case.get("alerts", {})}, case.get("hosts"))
         written = [
             str(_write(folder / f"{number}-{part}.yml", content))
@@ -141,7 +148,7 @@ def check(
             "rule_files": written,
             "evaluation_interval": case.get("interval", "15s"),
             "group_eval_order": order,
-            "tests": [_test(name, case)],
+            "tests": [_test(name, one) for one in group],
         }
         files.append(_write(folder / f"{number}-test.yml", test))
     done = subprocess.run(

@@ -8,11 +8,25 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
-from tests.rules.harness import CASES, check
+from tests.rules.harness import CASES, Case, check
 
 
 def test_every_alert_of_prometheus_has_cases() -> None:
     assert sorted(CASES) == sorted(n for n, a in ALERTS.items() if a.source == "prometheus")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_alert_is_seen_firing_quiet_without_its_series_and_without_a_number(name: str) -> None:
+    fires = [hosts for case in CASES[name] for hosts in case["fires"].values()]
+    assert any(fires)
+    assert not all(fires)
+    assert any("stale" in values or not values for values in map(_values, CASES[name]))
+    assert any("NaN" in values for values in map(_values, CASES[name]))
+
+
+def _values(case: Case) -> str:
+    """The values of all of a case's series."""
+    return " ".join(map(str, case["series"].values()))
 
 
 @pytest.fixture(scope="module")

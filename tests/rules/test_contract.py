@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -114,13 +116,15 @@ def test_alerts_lead_somewhere(rule: dict[str, Any]) -> None:
     assert set(rule["labels"]) >= {"severity", "component"}
     assert "deployment" in alert.labels
     assert ("host" in alert.labels) is alert.per_host
-    assert all(
-        notes[key] for key in ("summary", "description", "value", "runbook_url", "dashboard_url")
-    )
+    assert all(notes[key] for key in ("summary", "description", "value"))
     assert re.fullmatch(r"https://runbook\.example/[a-z_]+\.md", notes["runbook_url"])
     panel = PANELS[name]
     assert panel.dashboard in DASHBOARDS
     assert f"/d/{panel.dashboard}?viewPanel={panel.number}&" in notes["dashboard_url"]
+    chosen = {label: f"{{{{ $labels.{label} }}}}" for label in ("deployment", "host")}
+    matcher = "".join(f',{k}="{v}"' for k, v in chosen.items() if k in alert.labels)
+    panes = json.loads(parse_qs(urlsplit(notes["logs_url"]).query)["panes"][0])
+    assert panes["logs"]["queries"][0]["expr"] == alert.lines(matcher)
     for text in notes.values():
         used = set(re.findall(r"\$labels\.(\w+)", text))
         assert used <= set(alert.labels) | {"job"} & set(alert.labels), text

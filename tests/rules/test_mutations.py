@@ -40,21 +40,36 @@ def mutations(name: str) -> Iterator[tuple[str, Any]]:
     yield "enabled", False
 
 
-def _survives(promtool: Path, folder: Path, name: str, setting: str, value: Any) -> str:
-    folder.mkdir()
+def _survivors(promtool: Path, folder: Path, name: str) -> list[str]:
+    """The mutations of an alert that no case notices.
+
+    The case that noticed the last one is asked first: it is likely to be about the same setting.
+    """
     # A case with settings of its own judges those, and says nothing about the defaults.
     cases = [case for case in CASES[name] if not {"alerts", "hosts"} & set(case)]
-    said = check(promtool, folder, name, cases, {name: {setting: value}})
-    return "" if "FAILED" in said else f"{name}.{setting}: {value}"
+    survivors = []
+    for setting, value in mutations(name):
+        said = ""
+        for case in cases:
+            said = check(promtool, folder, name, [case], {name: {setting: value}})
+            # A rule that does not even load is no case that fails.
+            if "got:" in said:
+                cases.remove(case)
+                cases.insert(0, case)
+                break
+        else:
+            survivors.append(f"{name}.{setting}: {value} {said}")
+    return survivors
 
 
 def test_every_moved_setting_fails_a_case(promtool: Path, tmp_path: Path) -> None:
-    moved = [(name, *mutation) for name in CASES for mutation in mutations(name)]
+    def judge(name: str) -> list[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        return _survivors(promtool, folder, name)
+
+    # Those that look back for days take the longest.
+    names = sorted(CASES, key=lambda name: ALERTS[name].group != "koprogo-slo")
     with ThreadPoolExecutor(max_workers=2) as pool:
-        jobs = [
-            pool.submit(_survives, promtool, tmp_path / str(number), *one)
-            for number, one in enumerate(moved)
-        ]
-        survivors = [found for job in jobs if (found := job.result())]
-    assert survivors == []
-    assert len(moved) > 100
+        assert [found for one in pool.map(judge, names) for found in one] == []
+    assert sum(1 for name in CASES for _mutation in mutations(name)) > 100

@@ -62,9 +62,6 @@ def test_every_link_to_grafana_names_a_dashboard_and_a_panel_that_exist(page: st
             continue
         parts = urlsplit(link)
         if parts.path == "/explore":
-            query = json.loads(parse_qs(parts.query)["panes"][0])["logs"]["queries"][0]
-            shown = re.findall(r"```logql\n(.*?)\n```", PAGES[page].read_text(encoding="utf-8"))
-            assert shown == [query["expr"]]
             continue
         assert parts.path.startswith("/d/"), link
         uid = parts.path.removeprefix("/d/")
@@ -78,6 +75,16 @@ def test_the_page_leads_to_the_panel_that_the_alert_judges(alert: str) -> None:
     place = PANELS[alert]
     link = f"{GRAFANA}/d/{place.dashboard}?viewPanel={place.number}"
     assert link in links(PAGES[f"{snake_case(alert)}.md"])
+
+
+@pytest.mark.parametrize("alert", PANELS)
+def test_the_page_leads_to_the_lines_that_the_alert_leads_to(alert: str) -> None:
+    page = PAGES[f"{snake_case(alert)}.md"]
+    lines = ALERTS[alert].lines()
+    assert re.findall(r"```logql\n(.*?)\n```", page.read_text(encoding="utf-8")) == [lines]
+    (link,) = [link for link in links(page) if link.startswith(f"{GRAFANA}/explore?")]
+    panes = json.loads(parse_qs(urlsplit(link).query)["panes"][0])
+    assert panes["logs"]["queries"][0]["expr"] == lines
 
 
 @pytest.mark.parametrize("alert", PANELS)
@@ -101,14 +108,23 @@ def test_the_page_has_what_a_tired_engineer_needs(alert: str) -> None:
 @pytest.mark.parametrize("alert", PANELS)
 def test_the_command_is_given_where_there_is_a_playbook(alert: str) -> None:
     text = PAGES[f"{snake_case(alert)}.md"].read_text(encoding="utf-8")
-    command = remediations().get(alert)
+    command = (
+        remediations().get(alert, "").replace("playbooks/", "-i inventories/production playbooks/")
+    )
     blocks = "\n".join(re.findall(r"```sh\n(.*?)\n```", text, re.DOTALL))
-    if command is None:
+    if not command:
         assert "playbooks/remediate" not in blocks
         assert "No playbook of its own" in text
     else:
         assert re.search(rf"^{re.escape(command)} \w+ --check$", blocks, re.MULTILINE)
         assert re.search(rf"^{re.escape(command)} \w+$", blocks, re.MULTILINE)
+
+
+def test_role_grafana_finds_the_dashboards_commands() -> None:
+    text = (DOCS.parent / "roles/grafana/vars/main.yml").read_text(encoding="utf-8")
+    begin = re.findall(r"^__grafana_remediation_written: (.*)$", text, re.MULTILINE)
+    assert len(begin) == 1
+    assert all(command.startswith(begin[0]) for command in remediations().values())
 
 
 def test_the_roles_default_and_the_dashboards_agree_on_the_runbooks_address() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,17 +12,21 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
 from tests.integration.ask import wait_for
 from tests.integration.boxes import Box
 from tests.integration.cluster import NAMES, alert, converge, of, post, ready
 from tests.integration.receivers import Receivers, receiving
 
 # The second member waits for the first one, then sees that it notified; and one more round.
-PEER_WAIT = 8
+PEER_WAIT = 11
+FIX = "ansible-playbook -i inventories/production playbooks/remediate/api_down.yml -l api1"
+API_DOWN_LINES = ALERTS["ApiDown"].lines(',deployment="test",host="api1"')
 HOSTS = [f"db{number:02}" for number in range(40)]
 
 
@@ -112,6 +118,13 @@ def test_each_alert_is_told_once_and_its_end_too(receivers: Receivers) -> None:
     settled(receivers, FIRING + RESOLVED)
 
 
+def lines_behind(url: str) -> str:
+    """The LogQL that a link to the logs asks for."""
+    panes = json.loads(parse_qs(urlsplit(url).query)["panes"][0])
+    expr: str = panes["logs"]["queries"][0]["expr"]
+    return expr
+
+
 def by_alert(receivers: Receivers, service: str, name: str) -> dict[str, Any]:
     body: dict[str, Any] = next(e["body"] for e in receivers.of(service) if name in str(e["body"]))
     return body
@@ -124,10 +137,14 @@ def test_pagerduty_knows_what_where_since_when_and_what_to_do(receivers: Receive
     assert (payload["severity"], payload["source"]) == ("critical", "api1")
     assert (payload["component"], payload["group"]) == ("api", "test")
     details = payload["custom_details"]
-    assert details["fix"] == "ansible-playbook playbooks/remediate/api_down.yml -l api1"
+    assert details["fix"] == FIX
     assert details["what"] == "ApiDown is described here"
     assert details["since"].endswith("UTC")
-    assert [link["text"] for link in event["links"]] == ["Dashboard", "Runbook"]
+    links = {link["text"]: link["href"] for link in event["links"]}
+    assert list(links) == ["Dashboard", "Logs", "Runbook"]
+    assert lines_behind(links["Logs"]) == API_DOWN_LINES
+    assert "/d/koprogo-api?viewPanel=1&var-deployment=test&var-host=api1" in links["Dashboard"]
+    assert links["Runbook"] == "https://docs.example.org/runbooks?a=1&b=2/api_down.md"
     keys = {
         entry["body"]["event_action"]: entry["body"]["dedup_key"]
         for entry in receivers.of("pagerduty")
@@ -145,19 +162,22 @@ def test_slack_knows_the_same(receivers: Receivers) -> None:
     lines = attachment["text"].splitlines()
     assert lines[0] == "*test, api1* ApiDown on &lt;api1&gt; &amp; more"
     assert lines[1].startswith("*0 of 1 up*, since <!date^")
-    assert "viewPanel=1&amp;x=2|Dashboard>" in lines[2]
-    assert "api_down?a=1&amp;b=2|Runbook>" in lines[2]
-    assert "Logs" not in lines[2]
-    assert lines[3] == "`ansible-playbook playbooks/remediate/api_down.yml -l api1`"
+    assert "viewPanel=1&amp;var-deployment=test&amp;var-host=api1|Dashboard>" in lines[2]
+    assert "?a=1&amp;b=2/api_down.md|Runbook>" in lines[2]
+    [logs] = re.findall(r"<([^<>|]+)\|Logs>", lines[2])
+    assert lines_behind(html.unescape(logs)) == API_DOWN_LINES
+    assert lines[3] == f"`{FIX}`"
+    own = by_alert(receivers, "slack", "OnesOwn")["attachments"][0]["text"]
+    assert not any(f"|{link}>" in own for link in ("Dashboard", "Logs", "Runbook"))
 
 
 def test_a_text_message_has_the_command(receivers: Receivers) -> None:
     text = by_alert(receivers, "sns", "ApiDown")["Message"]
     assert text.startswith("CRITICAL ApiDown test/api1 since ")
-    assert text.endswith(": 0 of 1 up. ansible-playbook playbooks/remediate/api_down.yml -l api1")
+    assert text.endswith(f": 0 of 1 up. {FIX}")
     many = by_alert(receivers, "sns", "DiskFull")["Message"]
     assert many.startswith("CRITICAL DiskFull test/db00 (40 alerts)")
-    assert many.endswith("ansible-playbook playbooks/remediate/disk_full.yml -l db00")
+    assert many.endswith("-i inventories/production playbooks/remediate/disk_full.yml -l db00")
 
 
 def test_many_alerts_are_no_longer_message(receivers: Receivers) -> None:
@@ -187,17 +207,26 @@ def test_a_gateway_takes_the_place_of_sns(receivers: Receivers) -> None:
     run = converge("--tags", "alertmanager_configure", alertmanager_sms=sms)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "only-for-alertmanager" not in run.stdout
-    tell(alert("DatabaseDown", "critical", host="db1"))
-    expected = {(service, "DatabaseDown") for service in ("pagerduty", "slack", "sms")}
-    wait_for(
-        lambda: {found[:2] for found in told(receivers)} >= expected,
-        seconds=60,
-        what="the text message through the gateway",
-    )
+    down = partial(alert, "DatabaseDown", "critical", host="db1")
+
+    def about() -> Counter[tuple[str, str]]:
+        """Service and state of what was told of it."""
+        return Counter(
+            {(one[0], one[2]): n for one, n in told(receivers).items() if one[1] == "DatabaseDown"}
+        )
+
+    tell(down())
+    expected = Counter([("pagerduty", "trigger"), ("slack", "CRITICAL"), ("sms", "firing")])
+    wait_for(lambda: about() >= expected, seconds=60, what="the text message by the gateway")
+    tell(down(ended=True))
+    expected += Counter([("pagerduty", "resolve"), ("slack", "RESOLVED"), ("sms", "resolved")])
+    wait_for(lambda: about() >= expected, seconds=60, what="its end by the gateway")
+    time.sleep(PEER_WAIT)
+    # None twice, and none by SNS.
+    assert about() == expected
     entry = receivers.of("sms")[0]
     assert entry["errors"] == []
     assert entry["authorization"] == "Bearer sms-t0ken-only-for-alertmanager"
-    assert ("sns", "DatabaseDown") not in {found[:2] for found in told(receivers)}
     assert converge("--tags", "alertmanager_configure").returncode == 0
 
 

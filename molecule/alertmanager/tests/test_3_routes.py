@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
 from tests.integration.ask import get, wait_for
 from tests.integration.boxes import Box
 from tests.integration.cluster import CONFIG, NAMES, of, post
@@ -128,6 +129,11 @@ def test_every_alert_goes_where_its_severity_says(name: str) -> None:
         for severity in (*severities, *(["info"] if alertname != "Watchdog" else []))
     ]
     assert Box(name).sh("\n".join(tests)) == ""
+
+
+def test_every_alert_of_the_catalogue_is_routed_here() -> None:
+    assert set(SEVERITIES) == set(ALERTS)
+    assert all(alert.severity in SEVERITIES[name] for name, alert in ALERTS.items())
 
 
 @pytest.fixture(scope="module")

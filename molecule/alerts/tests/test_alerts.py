@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from lab.panel_check import FOLDER, check, span_of, summary
+from lab.panels import load
 from tests.integration.alert_watcher import Watcher
 from tests.integration.ask import targets_up, wait_for
 from tests.integration.faults import (
@@ -22,13 +24,15 @@ from tests.integration.live_remedy import (
     active_silences,
     assert_complete,
     begin,
+    command_of,
     incidents,
     playbook_of,
     told_of,
 )
+from tests.integration.panels import stack_of
 from tests.integration.play import run_playbook
 from tests.integration.receivers import Receivers
-from tests.integration.remedy import LEDGER, RECORDS, remediate, task
+from tests.integration.remedy import LEDGER, RECORDS, host_of, remediate, task
 
 Tell = Callable[[str], None]
 testinfra_hosts = ["ansible://monitoring"]
@@ -84,6 +88,7 @@ def fire(watcher: Watcher, tell: Tell, *, api: str, database: str) -> None:
         seconds = watcher.wait_fired(alert, began[fault] + limit + 30) - began[fault]
         tell(f"{alert} ({fault}): {seconds:.0f} s from fault to firing, at most {limit} s")
         assert seconds <= limit
+        assert watcher.seen[alert]["annotations"]["remediation"] == command_of(alert)
 
 
 def test_1_nothing_fires_on_a_healthy_server_but_the_watchdog(host: Any, watcher: Watcher) -> None:
@@ -103,6 +108,7 @@ def test_2_independent_faults_at_once(watcher: Watcher, tell: Tell) -> None:
         seconds = watcher.wait_fired(alert, began[fault] + limit + 30) - began[fault]
         tell(f"{alert}: {seconds:.0f} s from fault to firing, at most {limit} s")
         assert seconds <= limit
+        assert watcher.seen[alert]["annotations"]["remediation"] == command_of(alert)
     for alert in FROM_LOGS:
         seconds = watcher.wait_fired(alert, began["disk"] + 300) - began["disk"]
         tell(f"{alert}: {seconds:.0f} s from fault to firing")
@@ -161,7 +167,8 @@ def test_5_a_hung_api_is_restarted_and_a_stopped_exporter_is_left_to_people(
     pool: ThreadPoolExecutor, watcher: Watcher, slack: Receivers, tell: Tell
 ) -> None:
     fire(watcher, tell, api="API hung", database="exporter stopped")
-    api = begin(pool, "ApiDown")
+    # As the alert says it, letter by letter.
+    api = begin(pool, "ApiDown", command=watcher.seen["ApiDown"]["annotations"]["remediation"])
     outcome = remediate("database_down", box=BOX.name, remediation_verify_timeout=5)
     assert outcome.rc == 2, outcome.text
     assert "NOT_RESOLVED. nothing to do was found, and the alert still fires" in outcome.text
@@ -175,17 +182,17 @@ def test_5_a_hung_api_is_restarted_and_a_stopped_exporter_is_left_to_people(
     watcher.wait_quiet("DatabaseDown", ended + SCRAPE + EVALUATION + 15)
 
 
-def test_6_a_stopped_database_comes_back_and_then_the_api(
+def test_6_a_stopped_database_comes_back_and_then_the_killed_api(
     pool: ThreadPoolExecutor, watcher: Watcher, slack: Receivers, tell: Tell
 ) -> None:
-    fire(watcher, tell, api="API stopped", database="PostgreSQL stopped")
+    fire(watcher, tell, api="API killed", database="PostgreSQL stopped")
     refused = remediate("api_down", box=BOX.name)
     assert refused.rc == 2, refused.text
     assert "REFUSED. the cause is elsewhere (PostgreSQL: 127.0.0.1:5432" in refused.text
     record = incidents("ApiDown")[-1]
     assert_complete(record, alert="ApiDown", outcome="refused")
     assert_escalated(record, slack)
-    assert property_of("koprogo-api", "ActiveState") == "inactive"
+    assert property_of("koprogo-api", "Result") == "signal"
     both = [begin(pool, alert) for alert in ("DatabaseDown", "ApiDown")]
     for work in both:
         work.resolve()
@@ -197,6 +204,12 @@ def test_7_what_looks_back_ends_with_its_window(works: dict[str, Work], watcher:
         works.pop(alert).resolve()
         assert alert not in watcher.fired
     assert "Watchdog" in watcher.fired
+    # Alerts, remediations and the API's starts mark the time on each dashboard.
+    bare = {uid: {**board, "panels": []} for uid, board in load(FOLDER).items()}
+    outcomes = check(stack_of(host_of(BOX.name)), bare, span_of(30), {})
+    marks = [one for one in outcomes if "/annotation/" in one.address]
+    assert len(marks) == 3 * len(bare)
+    assert {mark.state for mark in marks} == {"data"}, summary(marks)
 
 
 def test_8_a_second_run_on_a_healthy_host_changes_and_deletes_nothing(watcher: Watcher) -> None:

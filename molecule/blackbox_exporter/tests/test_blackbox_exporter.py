@@ -14,8 +14,10 @@ from urllib.parse import urlencode
 
 import pytest
 import testinfra
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.integration.ask import get, sockets, wait_for
+from tests.integration.boxes import Box
 
 API, MON = "probe-api12", "probe-mon13"
 CONVERGE = Path(__file__).parents[1] / "converge.yml"
@@ -92,6 +94,23 @@ def test_a_door_shows_its_certificates_end() -> None:
     assert found["probe_ssl_earliest_cert_expiry"] == ends
     # The internal authority is none that the public knows.
     assert probe(of(MON), "tcp_tls", door)["probe_success"] == 0
+
+
+def test_the_door_passes_on_own_modules_to_whom_was_named() -> None:
+    for asks, answers in ((API, MON), (MON, API)):
+        box, address = Box(asks), Box(answers).address
+        assert box.ask("scrape", address, path="/proxy?module=probed")["outcome"] == "418"
+        # The inventory's modules were replaced.
+        assert box.ask("scrape", address, path="/proxy?module=node_exporter")["outcome"] == "404"
+
+
+def test_the_authoritys_key_opens_with_its_passphrase_only() -> None:
+    folder = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+    (key,) = folder.glob("**/.pki/ca-1.key")
+    pem = key.read_bytes()
+    load_pem_private_key(pem, b"only-for-the-Lab")
+    with pytest.raises(TypeError, match="encrypted"):
+        load_pem_private_key(pem, None)
 
 
 def test_loopback_only_and_hardened(prober: Any) -> None:

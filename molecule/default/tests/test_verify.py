@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,28 @@ EXPECTED = [
     ("targets up", DB, "postgresql of stack-db1 is down"),
     ("targets up", API, "log-collector of stack-api1 is down"),
 ]
+# All that is asked of a stack like this one; what is asked of Grafana too depends on whether it can be had.
+CHECKS = {
+    *("units run", "units hardened", "sockets closed to strangers", "marked line written"),
+    *("targets up", "configuration loaded", "rules evaluate", "alerts have somewhere to go"),
+    *("retention of metrics", "retention of logs", "Alertmanager cluster", "notifications"),
+    *(f"metrics of {job}" for job in ("prometheus", "alertmanager", "loki", "node")),
+    *(f"metrics of {job}" for job in ("koprogo-api", "koprogo-api-health")),
+    *(f"metrics of {job}" for job in ("postgresql", "koprogo-business")),
+    *(f"log arrives: {job}" for job in ("koprogo-api", "postgresql", "system", "auth")),
+    *(f"log arrives: {job}" for job in ("prometheus", "alertmanager", "loki", "log_collector")),
+    *(f"log arrives: {job}" for job in ("node_exporter", "postgres_exporter", "sql_exporter")),
+    *(f"log arrives: {job}" for job in ("blackbox_exporter", "metrics_gateway")),
+    *(f"LogQL: {name}" for name in ("API errors", "slow requests", "failed logins")),
+    "LogQL: database errors",
+    *(f"PromQL: {name}" for name in ("processor in use", "memory in use", "disk in use")),
+    *(f"PromQL: {name}" for name in ("network received", "network sent", "database size")),
+    *(f"PromQL: {name}" for name in ("database connections", "commits", "rollbacks")),
+    *(f"PromQL: {name}" for name in ("probes succeed", "PostgreSQL answers", "exporters work")),
+    *(f"PromQL: alert {name}" for name in ("1, API down", "2, database down", "3, disk full")),
+    *(f"PromQL: alert {name}" for name in ("4, error rate", "5, memory", "6, slow API")),
+    *(f"PromQL: alert {name}" for name in ("7, processor", "8, connections")),
+}
 
 
 @pytest.fixture
@@ -50,6 +73,12 @@ def test_a_healthy_stack_passes(host: Any, report: Path) -> None:
     outcome, found = _verify(report)
     assert outcome.rc == 0, outcome.text
     assert found["ok"] and found["failures"] == []
+    asked = {row["check"] for row in found["rows"]}
+    of_grafana = {
+        check for check in asked if re.search("grafana|data source|dashboards", check.lower())
+    }
+    assert of_grafana
+    assert asked - of_grafana == CHECKS
     rows = {
         (row["check"], name)
         for row in found["rows"]

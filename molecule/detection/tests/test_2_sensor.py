@@ -50,10 +50,8 @@ def test_the_engine_is_armed(box: Victim) -> None:
     rules = json.loads(box.sh("suricatasc -c ruleset-stats"))["message"]
     assert sum(one["rules_loaded"] for one in rules) >= 17
     assert sum(one["rules_failed"] for one in rules) == 0
-    box.sh("systemctl start koprogo-suricata-watch.service")
-    metrics = box.sh("cat /var/lib/prometheus/node-exporter/koprogo_suricata.prom")
-    assert "koprogo_suricata_armed 1" in metrics
-    assert "koprogo_suricata_rules_failed 0" in metrics
+    box.wait_until_armed("suricata")
+    assert box.gauge("koprogo_suricata_rules_failed") == 0
 
 
 @on_each_victim

@@ -70,7 +70,7 @@ def alerted(box: Victim, word: str, sid: int) -> None:
 
 def configure(*arguments: str) -> None:
     """Suricata's configuration and units, as a run of the playbook makes them."""
-    playbook = str(ROOT / "molecule/detection/converge.yml")
+    playbook = str(ROOT / "molecule/detection/protect.yml")
     outcome = run_playbook(playbook, "--tags", "suricata_configure,suricata_service", *arguments)
     assert outcome.rc == 0, outcome.text
 
@@ -97,6 +97,9 @@ def test_brought_rules_are_loaded_beside_ours_updated_and_left_out_again() -> No
         wait_for(lambda: loaded(having) == (both + 1, 0), seconds=20, what="one rule more")
         assert having.sh("systemctl show -P MainPID suricata") == before
         alerted(having, "secondword", 9400002)
+    # A check run fetches nothing, and judges the rest.
+    configure("--check", "--diff", "-e", '{"suricata_et_open": true}')
+    without.sh("test ! -e /var/lib/suricata/koprogo")
     try:
         configure("-e", '{"suricata_et_open": false}')
         assert loaded(having) == (ours, 0)

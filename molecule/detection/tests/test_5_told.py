@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +17,10 @@ from tests.integration.target import send, serving
 from tests.integration.victim import STORE, Victim, every_victim, on_each_victim
 
 LOKI = "http://127.0.0.1:3100"
-ATTACKS = 60
+EVE = "/var/log/suricata/eve.json"
+# One after the other for at least five seconds.
+ATTACKS = 1000
+PAUSE = 0.005
 ROTATE = "logrotate --force --state /run/rotated /etc/koprogo/suricata/logrotate.conf"
 
 
@@ -27,26 +33,43 @@ def test_attacks_are_lines_in_loki_while_the_log_is_rotated() -> None:
     boxes = every_victim()
 
     def attack(box: Victim) -> None:
-        path = "/{}/{}?id=1%20UNION%20SELECT%20a"
-        for first in range(0, ATTACKS, ATTACKS // 3):
-            numbers = range(first, first + ATTACKS // 3)
-            requests = [raw_request("GET", path.format(marker, number)) for number in numbers]
-            send(box, [("198.51.100.200", requests)])
-            # Twice in the midst of it: the collector reads on in the file that got another name.
-            if first + ATTACKS // 3 < ATTACKS:
-                box.sh(ROTATE)
+        def seen() -> int:
+            # grep fails where it counts none.
+            return int(box.sh(f"grep -c {marker} {EVE}", check=False))
 
-    def found() -> dict[str, int]:
+        path = "/{}/{}?id=1%20UNION%20SELECT%20a"
+        requests = [raw_request("GET", path.format(marker, number)) for number in range(ATTACKS)]
+        with ThreadPoolExecutor() as pool:
+            load = pool.submit(send, box, [("198.51.100.200", requests)], pause=PAUSE)
+            # Twice in the midst of it: the collector reads on in the file that got another name.
+            for _time in range(2):
+                wait_for(lambda: seen() > ATTACKS // 5, seconds=20, what="alerts", every=0.2)
+                box.sh(ROTATE)
+            assert not load.done()
+            load.result()
+        wait_for(seen, seconds=10, what="alerts in the third file", every=0.2)
+
+    def wrong() -> dict[str, tuple[int, int]]:
+        """Of each host how many attacks are missing, and how many lines are there too often."""
         query = '{job="suricata",host="%s"} |= "%s" | json sid="alert.signature_id" | sid="9100001"'
-        return {box.name: len(logql(STORE, query % (box.name, marker), since=600)) for box in boxes}
+        result = {}
+        for box in boxes:
+            lines = logql(STORE, query % (box.name, marker), since=600)
+            numbers = Counter(
+                int(json.loads(text)["http"]["url"].split("?")[0].rpartition("/")[2])
+                for _time, text in lines
+            )
+            if set(numbers) != set(range(ATTACKS)) or numbers.total() != ATTACKS:
+                result[box.name] = ATTACKS - len(numbers), numbers.total() - len(numbers)
+        return result
 
     with serving():
         on_each_victim(attack)()
-    try:
-        everything = {box.name: ATTACKS for box in boxes}
-        wait_for(lambda: found() == everything, seconds=20, what="all lines, each once")
-    except AssertionError:
-        assert found() == everything
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: not wrong(), seconds=30, what="each line once")
+    assert not wrong()
+    # On the allow-list: CrowdSec, which read the same alerts, holds nothing against it.
+    assert not any("198.51.100.200" in box.decisions() for box in boxes)
 
     # Labels are streams: none may come from what an attacker sends.
     for job in ("suricata", "fail2ban", "crowdsec"):
@@ -69,31 +92,25 @@ def _rearm(box: Victim) -> None:
     box.sh(
         "! test -e /run/api.log || { : > /run/api.log; mv /run/api.log /var/log/koprogo/api.log; }"
     )
-    box.sh("systemctl start crowdsec-firewall-bouncer koprogo-crowdsec-watch.timer")
+    box.sh("systemctl start crowdsec-firewall-bouncer")
 
 
 @pytest.mark.usefixtures("_armed_again")
 @on_each_victim
 def test_each_of_the_three_says_that_it_protects_nothing(box: Victim) -> None:
     engines = ("suricata", "fail2ban", "crowdsec")
-    assert [box.gauge(f"koprogo_{engine}_armed") for engine in engines] == [1, 1, 1]
+    box.wait_until_armed(*engines)
     # No rules.
     box.sh(
         f"for rules in {RULES}; do ! test -e $rules || {{ cp -p $rules $rules.kept; echo > $rules; }}; done; "
         "suricatasc -c reload-rules"
     )
-    assert box.gauge("koprogo_suricata_armed") == 0
-    assert box.gauge("koprogo_suricata_rules_loaded") == 0
     # A jail without its log.
     box.sh("mv /var/log/koprogo/api.log /run/api.log")
-    assert box.gauge("koprogo_fail2ban_armed") == 0
-    # No table, which the bouncer may take with it when it stops, and a bouncer that can't be started.
-    box.sh("systemctl stop koprogo-crowdsec-watch.timer")
-    box.sh(
-        "systemctl mask --runtime --now crowdsec-firewall-bouncer; nft delete table ip crowdsec || true"
-    )
-    assert box.gauge("koprogo_crowdsec_armed") == 0
+    # No table, and a bouncer that can't be started.
+    box.sh("systemctl mask --runtime --now crowdsec-firewall-bouncer; nft delete table ip crowdsec")
+    box.wait_for_gauges(0, *(f"koprogo_{engine}_armed" for engine in engines))
+    assert box.gauge("koprogo_suricata_rules_loaded") == 0
     assert box.gauge("koprogo_crowdsec_nft_set_present") == 0
     _rearm(box)
-    for engine in engines:
-        box.wait_until_armed(engine)
+    box.wait_until_armed(*engines)

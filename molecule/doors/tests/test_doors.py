@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from tests.integration.ask import wait_for
 from tests.integration.boxes import Box, make_authority
 
 SSH = 22
+METRICS = "/var/lib/prometheus/node-exporter/koprogo_firewall.prom"
 FOREIGN_TABLE = "add table inet mine"
 
 
@@ -58,7 +60,7 @@ def test_nothing_listens_but_loopback_ssh_and_the_door(mon: Box, db: Box) -> Non
         assert f"{box.address}:9998" in wide
 
 
-@pytest.mark.parametrize(("name", "doors"), [("mon", {9998, 4318, 9094}), ("db", {9998})])
+@pytest.mark.parametrize(("name", "doors"), [("mon", {9998, 4318, 9094}), ("db", {9998, 8443})])
 def test_a_stranger_finds_every_port_closed(
     stranger: Box, name: str, doors: set[int], request: pytest.FixtureRequest
 ) -> None:
@@ -93,6 +95,13 @@ def test_each_door_knows_its_callers(mon: Box, db: Box, stranger: Box) -> None:
     }
 
 
+def test_a_door_of_the_users_own_knows_its_callers(mon: Box, db: Box, stranger: Box) -> None:
+    assert mon.ask("knock", db.address, port=8443, timeout=3)["outcome"] == "refused"
+    assert stranger.ask("knock", db.address, port=8443, timeout=3)["outcome"] == "timeout"
+    # The same port of a host that has no such door.
+    assert stranger.ask("knock", mon.address, port=8443, timeout=3)["outcome"] == "refused"
+
+
 def test_ipv6_is_judged_too(mon: Box, stranger: Box) -> None:
     assert mon.ask("knock", "fd00:d0::12", timeout=3)["outcome"] == "refused"
     assert stranger.ask("knock", "fd00:d0::12", timeout=3)["outcome"] == "timeout"
@@ -112,6 +121,33 @@ def test_nftables_service_does_not_open_the_doors(
     assert mon.ask("scrape", db.address)["outcome"] == "200"
 
 
+@pytest.mark.parametrize(
+    ("flush", "caller"),
+    [
+        ("flush ruleset", "stranger"),
+        ("flush chain inet koprogo_doors input", "stranger"),
+        ("flush set inet koprogo_doors metrics_ipv4", "mon"),
+    ],
+)
+def test_flushed_doors_are_put_back(
+    mon: Box, db: Box, stranger: Box, flush: str, caller: str
+) -> None:
+    harmed, outcome = (mon, "timeout") if caller == "mon" else (stranger, "open")
+    began = db.sh("date +%s").strip()
+    db.sh(f"nft {flush}")
+    assert harmed.ask("knock", db.address, timeout=2)["outcome"] == outcome
+    wait_for(
+        lambda: harmed.ask("knock", db.address, timeout=2)["outcome"] != outcome,
+        seconds=30,
+        what="the doors as they were",
+    )
+    assert mon.ask("scrape", db.address)["outcome"] == "200"
+    assert stranger.ask("knock", db.address, timeout=2)["outcome"] == "timeout"
+    told = db.sh(f"journalctl -u koprogo-doors-watch --since @{began} --output cat")
+    assert "expected in nftables what was loaded" in told
+    assert "koprogo_firewall_armed 1" in db.sh(f"cat {METRICS}")
+
+
 def test_our_unit_touches_our_table_only(mon: Box, db: Box, stranger: Box) -> None:
     db.sh(f"nft '{FOREIGN_TABLE}'")
     for action in ("restart", "reload"):
@@ -121,6 +157,10 @@ def test_our_unit_touches_our_table_only(mon: Box, db: Box, stranger: Box) -> No
     db.sh("systemctl stop koprogo-doors")
     assert "koprogo_doors" not in db.sh("nft list tables")
     assert stranger.ask("knock", db.address, timeout=2)["outcome"] == "open"
+    # Who stopped it wanted to: it stays so, and is told.
+    db.sh("systemctl start koprogo-doors-watch.service")
+    assert "koprogo_firewall_armed 0" in db.sh(f"cat {METRICS}")
+    assert "koprogo_doors" not in db.sh("nft list tables")
     # Mutual TLS holds without the firewall; this certificate is stolen from the monitoring host.
     assert "certificate" in stranger.ask("scrape", db.address, cert="")["outcome"]
     db.sh("systemctl start koprogo-doors; nft delete table inet mine")

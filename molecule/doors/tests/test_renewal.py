@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,22 @@ import pytest
 
 from tests.integration.ask import promql, wait_for
 from tests.integration.boxes import Box, make_authority
-from tests.integration.play import run_playbook
+from tests.integration.play import Outcome, run_playbook
 
 testinfra_hosts = ["ansible://monitoring"]
 
 CERTIFICATES = "molecule/doors/certificates.yml"
+NOTHING = {"doors-mon1": 0, "doors-db1": 0}
+# More than any certificate has left.
+EARLY = {"pki_renew_before_days": 400, "pki_certificate_days": 200}
 HOST_CERTIFICATE = "/etc/koprogo/pki/host.crt"
 
 
-def run(**variables: Any) -> str:
+def run(*arguments: str, **variables: Any) -> Outcome:
     """The renewing playbook with these variables; it must succeed."""
-    outcome = run_playbook(CERTIFICATES, "--extra-vars", json.dumps(variables))
+    outcome = run_playbook(CERTIFICATES, *arguments, "--extra-vars", json.dumps(variables))
     assert outcome.rc == 0, outcome.text
-    return outcome.text
+    return outcome
 
 
 def field(box: Box, option: str, path: str = HOST_CERTIFICATE) -> str:
@@ -43,10 +47,20 @@ def assert_nothing_lost(result: dict[str, Any]) -> None:
 
 
 def test_a_second_run_and_a_dry_run_change_nothing() -> None:
-    assert "changed=1" not in run()
-    dry = run_playbook(CERTIFICATES, "--check", "--diff")
-    assert dry.rc == 0
-    assert "changed=0" in dry.text
+    assert run().changed == NOTHING
+    assert run("--check", "--diff").changed == NOTHING
+
+
+def test_a_dry_run_tells_which_files_the_run_replaces(db: Box) -> None:
+    """One more trusted authority replaces no certificate; an early renewal does."""
+    before = db.sh("sha256sum /etc/koprogo/pki/*")
+    trust = {"pki_trusted_authorities": ["1", "2"]}
+    for variables, expected in ((trust, ["ca.crt"]), (EARLY, ["host.crt"])):
+        text = run("--check", "--diff", **variables).text
+        found = set(re.findall(r"\+\+\+ after: /etc/koprogo/pki/(\S+)", text))
+        assert found == {*expected, "expiry.prom"}, text
+    assert db.sh("sha256sum /etc/koprogo/pki/*") == before
+    assert run().changed == NOTHING, "the authority's own files are as they were"
 
 
 def test_the_end_of_each_certificate_is_a_metric(mon: Box, db: Box, host: Any) -> None:
@@ -72,8 +86,7 @@ def test_renewal_is_served_at_once_and_loses_no_scrape(mon: Box, db: Box, host: 
     began = time.time()
     with mon.scraping(db.address) as result:
         time.sleep(2)
-        # More than any certificate has left.
-        text = run(pki_renew_before_days=400, pki_certificate_days=200)
+        text = run(**EARLY).text
         time.sleep(1)
     after = field(db, "-serial")
     assert after != before
@@ -105,7 +118,7 @@ def test_the_authority_is_exchanged_in_three_runs_without_a_lost_scrape(mon: Box
     assert [issuer[-1] for issuer in issuers] == ["1", "2", "2"]
     assert db.sh("grep -c BEGIN /etc/koprogo/pki/ca.crt").strip() == "1"
     assert_nothing_lost(result)
-    assert run(**steps[-1]).count("changed=0") == 2
+    assert run(**steps[-1]).changed == NOTHING
 
 
 def test_a_certificate_that_does_not_fit_is_refused_and_the_old_one_stays(
@@ -157,8 +170,11 @@ def own_certificates(mon: Box, db: Box, tmp_path: Path) -> Path:
 
 
 def test_certificates_of_the_users_own(mon: Box, db: Box, own_certificates: Path) -> None:
-    outcome = run_playbook(CERTIFICATES, "--diff", "--extra-vars", f"@{own_certificates}")
+    arguments = ("--diff", "--extra-vars", f"@{own_certificates}")
+    foretold = run_playbook(CERTIFICATES, "--check", *arguments)
+    outcome = run_playbook(CERTIFICATES, *arguments)
     assert outcome.rc == 0, outcome.text
+    assert (foretold.rc, foretold.changed) == (0, outcome.changed), foretold.text
     secret = json.loads(own_certificates.read_text(encoding="utf-8"))["by_host"]["doors-db1"]["key"]
     lines = [line for line in secret.splitlines() if not line.startswith("-")]
     assert all(line not in outcome.text for line in lines), "a key was shown"
@@ -166,4 +182,4 @@ def test_certificates_of_the_users_own(mon: Box, db: Box, own_certificates: Path
     assert mon.ask("scrape", db.address)["outcome"] == "200"
     assert field(db, "-issuer").endswith("users-own")
     again = run_playbook(CERTIFICATES, "--extra-vars", f"@{own_certificates}")
-    assert again.text.count("changed=0") == 2
+    assert again.changed == NOTHING

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ testinfra_hosts = ["ansible://monitoring"]
 
 CONVERGE = "molecule/grafana/converge.yml"
 GRAFANA = "http://127.0.0.1:3001"
+STANDIN = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "standin.json"
 BOXES = (Box("grafana-box1"), Box("grafana-box2"))
 _ASK = (
     "import sys,urllib.error as e,urllib.request as u;"
@@ -82,6 +85,13 @@ def test_data_sources_and_dashboards_are_provisioned(box: Box) -> None:
 def test_the_links_of_the_dashboards_lead_to_the_runbook_that_was_named(host: Any) -> None:
     places = "grep -rho 'https://[^\"]*api_down.md' /etc/koprogo/grafana/dashboards/ | sort -u"
     assert host.check_output(places) == "https://runbooks.example/pages/api_down.md"
+
+
+def test_the_dashboards_commands_name_the_inventory(host: Any) -> None:
+    commands = "grep -rho 'ansible-playbook [^\"]*api_down.yml' /etc/koprogo/grafana/dashboards/"
+    inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+    expected = f"ansible-playbook -i {inventory} playbooks/remediate/api_down.yml"
+    assert set(host.check_output(commands).splitlines()) == {expected}
 
 
 def test_nobody_else_gets_in() -> None:
@@ -211,3 +221,44 @@ def test_absent_leaves_the_database_only() -> None:
     assert left == ""
     assert "grafana.db" in box.sh("ls /var/lib/grafana")
     assert "changed=0" in run("--limit", box.name, grafana_state="absent").text
+
+
+def test_from_the_vendors_repository_and_then_from_an_archive() -> None:
+    box, mirror = BOXES[1], "http://127.0.0.1:8123"
+    box.sh("systemd-run -q -u vendor python3 -m http.server -d /srv/vendor -b 127.0.0.1 8123")
+    standin = json.loads(STANDIN.read_text(encoding="utf-8"))
+    options = {
+        "grafana_admin_password": "fourth-Secret-4",
+        "grafana_package_file": "",
+        "grafana_package_file_sha256": "",
+        "grafana_repository": mirror,
+        "grafana_repository_key": f"{mirror}/key.asc",
+    }
+    refused = run("--limit", box.name, **options)
+    assert refused.rc != 0
+    assert "expected the one key B53AE77BADB630A683046005963FA27710458545, found " in refused.text
+    assert mirror not in box.sh("apt-cache policy")
+    options["grafana_repository_fingerprint"] = box.sh("cat /srv/vendor/fingerprint")
+    outcome = run("--limit", box.name, **options)
+    assert outcome.rc == 0, outcome.text
+    assert f"{mirror} stable/main" in box.sh("apt-cache madison grafana")
+    assert ask(box, "/api/user", "fourth-Secret-4")[0] == 200
+    options |= {
+        "grafana_install": "archive",
+        "grafana_archive": standin["archive"],
+        "grafana_archive_sha256": standin["archive_sha256"],
+    }
+    outcome = run("--limit", box.name, **options)
+    assert outcome.rc == 0, outcome.text
+    assert ask(box, "/api/user", "fourth-Secret-4")[0] == 200
+    pid = box.sh("systemctl show --value -p MainPID grafana-server").strip()
+    words = box.sh(f"cat /proc/{pid}/cmdline").split("\0")
+    assert "/opt/koprogo/grafana/current/bin/grafana" in words
+    # What an earlier method installed goes too.
+    assert run("--limit", box.name, grafana_state="absent").rc == 0
+    assert "installed" not in box.sh("dpkg-query -W -f '${db:Status-Status}' grafana", check=False)
+    assert mirror not in box.sh("apt-cache policy")
+    assert (
+        box.sh("ls -d /opt/koprogo/grafana /usr/local/bin/grafana", check=False).count("No such")
+        == 2
+    )

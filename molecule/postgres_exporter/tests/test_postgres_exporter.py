@@ -190,6 +190,48 @@ def test_statements_on_request() -> None:
         assert "pg_stat_statements_calls_total" not in metrics(host)
 
 
+def test_a_connection_of_the_users_own_keeps_every_character_and_its_secret() -> None:
+    """The characters that mean something to systemd, a shell or the connection string."""
+    password = "p\"a\\s$HOME`w`%d'x"
+    escaped = password.replace("\\", "\\\\").replace("'", "\\'")
+    source = f"user=elsewhere password='{escaped}' host=127.0.0.1 port=5432 dbname=koprogo_db sslmode=disable"
+    own = "user=elsewhere"
+    sql = password.replace("'", "''")
+    for host in boxes():
+        made = psql(host, f"CREATE ROLE elsewhere LOGIN IN ROLE pg_monitor PASSWORD '{sql}'")
+        assert made.rc == 0, made.stderr
+    try:
+        shown = [
+            converge("--diff", *mode, postgres_exporter_data_source=source)
+            for mode in (["--check"], [])
+        ]
+        for outcome in shown:
+            assert outcome.rc == 0, outcome.text
+            assert "HOME" not in outcome.text
+        for host in boxes():
+            assert value(host, "pg_up") == 1
+            file = host.file("/etc/koprogo/postgres_exporter/environment")
+            assert (file.user, file.mode) == ("root", 0o600)
+            assert own in file.content_string
+            seen = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'elsewhere'"
+            assert wait_for(partial(sessions, host, seen), seconds=20, what="its session")
+            shown_by_host = (
+                f"systemctl show {UNIT}; ps axww -o args; journalctl -u {UNIT} --no-pager"
+            )
+            assert "$HOME`w`" not in host.check_output(shown_by_host)
+        again = converge(postgres_exporter_data_source=source)
+        assert again.text.count("changed=0") == len(BOXES)
+    finally:
+        assert converge().rc == 0
+        for host in boxes():
+            assert psql(host, "DROP ROLE elsewhere").rc == 0
+
+
+def sessions(host: Any, query: str) -> int:
+    metrics(host)
+    return int(psql(host, query).stdout)
+
+
 def test_a_flag_that_it_refuses_is_taken_back() -> None:
     outcome = converge(postgres_exporter_extra_flags=["--no-such-flag"])
     assert outcome.rc != 0

@@ -14,7 +14,7 @@ def fresh_ledger() -> Iterator[None]:
     """Each test has its cool-down to itself."""
     for box in BOXES:
         host_of(box).check_output(
-            f"rm -rf {LEDGER} {LEDGER}.reserve /run/koprogo-remediation /dev/shm/koprogo-remediation"
+            f"rm -rf {LEDGER}* /run/koprogo-remediation /dev/shm/koprogo-remediation"
         )
     yield
     for box in BOXES:

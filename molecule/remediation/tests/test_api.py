@@ -11,6 +11,7 @@ from tests.integration.ask import wait_for
 from tests.integration.remedy import (
     BOXES,
     HEALTH,
+    broken_api,
     host_of,
     ledger,
     on_each_box,
@@ -29,6 +30,7 @@ testinfra_hosts = ["ansible://database"]
         (["-l", "!remedy-box12"], "found '!remedy-box12'"),
         (["-l", "database"], "found 'database'"),
         (["-l", "~remedy.*"], "found '~remedy.*'"),
+        (["-l", "remedy-box12,nosuch"], "found 'nosuch'"),
         (["-l", "remedy-box12,remedy-box13"], "expected at most 1 hosts in one run, found 2"),
         (["-e", "ansible_limit=remedy-box12"], "expected a play on remedy-box12 alone"),
     ],
@@ -42,6 +44,31 @@ def test_a_run_on_other_hosts_than_were_named_is_refused(limit: list[str], expec
     assert expected in outcome.text.replace("''", "'"), outcome.text
     for box in BOXES:
         assert not host_of(box).service("koprogo-api").is_running
+
+
+def test_a_run_on_an_unknown_host_ends_with_ansibles_own_error() -> None:
+    outcome = remediate("api_down", "-l", "nosuch")
+    assert outcome.rc == 1
+    assert "--limit leaves us with no hosts to target" in outcome.text, outcome.text
+    assert "PLAY" not in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("127.0.0.1:8080/health", "health_url must begin with http:// or https://"),
+        (HEALTH.replace("http:", "https:"), "is no health endpoint that can be asked"),
+    ],
+)
+def test_a_wrong_health_endpoint_restarts_no_healthy_api(url: str, expected: str) -> None:
+    box = BOXES[0]
+    pid = host_of(box).check_output("systemctl show -P MainPID koprogo-api")
+    outcome = remediate("api_down", box=box, remediation_api_health_url=url)
+    assert outcome.rc == 2, outcome.text
+    assert "REFUSED. " in outcome.text
+    assert expected in outcome.text
+    assert host_of(box).check_output("systemctl show -P MainPID koprogo-api") == pid != "0"
+    assert ledger(box) == []
 
 
 @on_each_box
@@ -128,18 +155,8 @@ def test_a_port_that_another_holds_is_named() -> None:
 
 def test_an_api_that_a_restart_does_not_cure_is_not_called_resolved() -> None:
     box = BOXES[0]
-    host = host_of(box)
-    host.check_output(
-        "systemctl stop koprogo-api && mv /usr/local/bin/koprogo-api /usr/local/bin/aside"
-    )
-    host.check_output(
-        "printf '#!/bin/sh\\necho no such setting >&2\\nexit 3\\n' > /usr/local/bin/koprogo-api"
-    )
-    host.check_output("chmod +x /usr/local/bin/koprogo-api")
-    try:
+    with broken_api(box):
         outcome = remediate("api_down", box=box)
-    finally:
-        host.check_output("mv /usr/local/bin/aside /usr/local/bin/koprogo-api")
     assert outcome.rc != 0
     assert "NOT_RESOLVED" in outcome.text
     assert ledger(box)[-1]["outcome"] == "not_resolved"

@@ -53,6 +53,20 @@ def test_a_killed_database_comes_back_and_its_lock_file_is_explained(box: str) -
     assert psql(host, "SELECT 1") == "1"
 
 
+def test_a_server_that_hangs_is_restarted() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    limits = "/etc/postgresql/15/main/pg_ctl.conf"
+    process = host.check_output("head -1 /var/lib/postgresql/15/main/postmaster.pid")
+    with put_back(host, limits):
+        # How long Debian's unit waits for a server that does not hear it; a minute by default.
+        host.check_output(f"echo \"pg_ctl_options = '-t 5'\" > {limits}; kill -STOP {process}")
+        done = task(box, "postgresql_recovery")
+    assert (done["condition"], done["outcome"]) == ("hung", "resolved"), done
+    assert psql(host, "SELECT 1") == "1"
+    assert host.check_output("head -1 /var/lib/postgresql/15/main/postmaster.pid") != process
+
+
 @on_each_box
 def test_a_server_that_serves_others_is_left_alone(box: str) -> None:
     host = host_of(box)
@@ -121,6 +135,52 @@ def test_a_runaway_query_is_cancelled_and_its_session_lives(box: str) -> None:
         assert done["terminated"] == []
         state = psql(host, "SELECT state FROM pg_stat_activity WHERE application_name = 'runaway'")
         assert state == "idle"
+
+
+# Tables whose index takes a while to compute, for those who say so.
+TENDED = """
+SET client_min_messages = warning;
+CREATE OR REPLACE FUNCTION slowly(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_sleep(coalesce(current_setting('slow.seconds', true), '0')::float); RETURN $1; END $$;
+CREATE TABLE IF NOT EXISTS {0} (id int PRIMARY KEY); ALTER TABLE {0} OWNER TO clerk;
+INSERT INTO {0} VALUES (1) ON CONFLICT DO NOTHING;
+CREATE INDEX IF NOT EXISTS {0}_slowly ON {0} (slowly(id));
+"""
+
+
+@on_each_box
+def test_maintenance_is_never_cancelled(box: str) -> None:
+    host = host_of(box)
+    work = {
+        "clustered": "CLUSTER clustered USING clustered_pkey",
+        "rewritten": "VACUUM FULL rewritten",
+        "analysed": "ANALYZE analysed",
+        "indexed": "REINDEX TABLE indexed",
+    }
+    for table in work:
+        psql(host, TENDED.format(table))
+    # What begins with a remark is known by its progress alone, what waits for a lock by its words.
+    statements = [f"/* nightly */ {sql}" for sql in work.values()]
+    statements += [
+        "/* export */ COPY (SELECT pg_sleep(60)) TO STDOUT",
+        "ALTER TABLE indexed SET (fillfactor = 90)",
+    ]
+    try:
+        with contextlib.ExitStack() as stack:
+            for sql in statements:
+                stack.enter_context(session(box, f"SET slow.seconds = 60; {sql};", name="tending"))
+            stack.enter_context(session(box, "SELECT pg_sleep(120);", name="runaway"))
+            choice: dict[str, Any] = {"states": ["active"], "min_age": 1, "action": "terminate"}
+            seen = task(box, "postgresql_sessions", check=True, **choice)
+    finally:
+        # The server does not notice that its client is gone before the statement's end.
+        psql(
+            host,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name IN ('tending', 'runaway')",
+        )
+    assert [row["application"] for row in seen["sessions"]] == ["runaway"], seen
+    assert seen["left_alone"] == {"maintenance": len(statements)}
 
 
 @on_each_box
@@ -267,6 +327,39 @@ def test_what_replicates_and_what_backs_up_goes_on(box: str) -> None:
 
 
 @on_each_box
+def test_slow_statements_bloat_and_missing_indexes_are_told(box: str) -> None:
+    host = host_of(box)
+    psql(host, "DROP TABLE IF EXISTS letters")
+    psql(
+        host,
+        "CREATE TABLE letters AS SELECT n AS id, repeat('x', 60) AS text FROM generate_series(1, 50000) n",
+    )
+    psql(host, "DELETE FROM letters WHERE id % 4 <> 0")
+    psql(host, "ANALYZE letters")
+    psql(host, "SELECT pg_stat_statements_reset()")
+    psql(host, "SELECT count(*) FROM letters WHERE text = 'Mme Martin, 06 12 34 56 78';" * 12)
+    seen = task(
+        box, "postgresql_activity_info", database="koprogo_db", big_table_bytes=1 << 20, top=100
+    )
+    assert seen["statistics"]
+    query = "SELECT count(*) FROM letters WHERE text = $1"
+    (slow,) = [row for row in seen["statements"] if row["query"] == query]
+    assert slow["calls"] == 12
+    assert 0 < slow["mean_ms"] <= slow["max_ms"] <= slow["total_ms"]
+    assert "Martin" not in str(seen["statements"])
+    (bloated,) = [row for row in seen["bloat"] if row["table"] == "public.letters"]
+    assert bloated["rows"] == 12_500
+    # Three rows of four are gone, and their pages are still there.
+    assert 0.6 < bloated["bloat_bytes"] / bloated["bytes"] < 0.8
+    (hint,) = [row for row in seen["missing_indexes"] if row["table"] == "public.letters"]
+    assert (hint["index_scans"], hint["statements"]) == (0, [query])
+    assert hint["sequential_scans"] >= 12
+    (cache,) = [row for row in seen["cache"] if row["database"] == "koprogo_db"]
+    assert cache["hits"] > 0
+    assert 0 < cache["hit_ratio"] <= 1
+
+
+@on_each_box
 def test_a_deadlock_is_counted(box: str) -> None:
     host = host_of(box)
     psql(host, "CREATE TABLE IF NOT EXISTS pair AS SELECT generate_series(1, 2) AS id")
@@ -303,20 +396,52 @@ def test_a_cluster_that_cannot_start_ends_with_its_own_words(box: str) -> None:
     assert ledger(box)[-1]["outcome"] == "not_resolved"
 
 
-def test_of_two_clusters_the_named_one_is_brought_back() -> None:
+def test_of_two_clusters_the_one_on_the_port_is_meant() -> None:
     box = BOXES[0]
     host = host_of(box)
     # As an upgrade leaves them: the old one stays, and stays down.
     host.check_output("pg_createcluster 15 old && systemctl stop postgresql@15-main")
     try:
-        unnamed = remediate("database_down", box=box)
-        assert unnamed.rc == 2, unnamed.text
-        assert "expected options that mean one PostgreSQL cluster of this host" in unnamed.text
-        assert "15/main, 15/old" in unnamed.text
+        # Whose name and port are two clusters', who knows what is meant?
+        unclear = remediate("database_down", box=box, remediation_postgresql_cluster="old")
+        assert unclear.rc == 2, unclear.text
+        assert "REFUSED. version, cluster, port: expected options that mean one" in unclear.text
+        assert "15/main (port 5432), 15/old (port 5433)" in unclear.text
         assert not host.service("postgresql@15-main").is_running
-        named = remediate("database_down", box=box, remediation_postgresql_cluster="main")
-        assert named.rc == 0, named.text
+        by_port = remediate("database_down", box=box)
+        assert by_port.rc == 0, by_port.text
         assert psql(host, "SELECT 1") == "1"
         assert not host.service("postgresql@15-old").is_running
     finally:
         host.check_output("pg_dropcluster 15 old")
+
+
+def test_sessions_of_the_other_cluster_are_never_touched() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'forgotten'"
+    choice: dict[str, Any] = {
+        "remediation_postgresql_cluster": "old",
+        "remediation_idle_in_transaction_seconds": 1,
+    }
+    host.check_output(
+        "pg_createcluster 15 old && sed -i '1i local all clerk trust' /etc/postgresql/15/old/pg_hba.conf"
+        " && systemctl start postgresql@15-old && cd / && for sql in 'CREATE ROLE clerk LOGIN' "
+        "'CREATE DATABASE koprogo_db'; do runuser -u postgres -- psql -qp 5433 -c \"$sql\"; done"
+    )
+    try:
+        with (
+            session(box, "BEGIN; SELECT 1;", name="forgotten"),
+            session(box, "BEGIN; SELECT 1;", name="forgotten", port=5433),
+        ):
+            unclear = remediate("database_connections_high", box=box, **choice)
+            assert "REFUSED. version, cluster, port: expected options" in unclear.text
+            assert [psql(host, query, port=port) for port in (5432, 5433)] == ["1", "1"]
+            done = remediate(
+                "database_connections_high", box=box, remediation_postgresql_port=5433, **choice
+            )
+            assert done.rc == 0, done.text
+            assert "resolved. it acted" in done.text
+            assert [psql(host, query, port=port) for port in (5432, 5433)] == ["1", "0"]
+    finally:
+        host.check_output("pg_dropcluster --stop 15 old")

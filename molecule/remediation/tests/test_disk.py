@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -65,8 +66,8 @@ def predicted(text: str, box: str) -> dict[str, int]:
     return {"bytes": int(found[1]), "inodes": int(found[2])}
 
 
-@pytest.fixture(params=["bytes", "inodes"])
-def lacking(request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture(params=["bytes", "inodes", "both"])
+def lacking(request: pytest.FixtureRequest) -> Iterator[set[str]]:
     """What both hosts have none of. One was provisioned, the other never had a ledger."""
     kind = str(request.param)
     try:
@@ -83,18 +84,21 @@ def lacking(request: pytest.FixtureRequest) -> Iterator[str]:
         assert done["changed"], done
         for box in BOXES:
             run_script(box, small_root, "fill", kind)
-        yield kind
+        yield {"bytes", "inodes"} if kind == "both" else {kind}
     finally:
         for box in BOXES:
             host_of(box).run(f"umount -R {ROOT}; rm -f {ROOT}.img {small_root.SHELL}")
 
 
-def test_a_root_with_nothing_free_is_rescued(lacking: str) -> None:
+def test_a_root_with_nothing_free_is_rescued(lacking: set[str]) -> None:
+    def none_is_free() -> bool:
+        return all(free(box)[kind] == 0 for box in BOXES for kind in lacking)
+
     before = {box: tree(box) for box in BOXES}
-    assert [free(box)[lacking] for box in BOXES] == [0, 0]
+    assert none_is_free()
     told = rescue("--check", "-v")
     assert told.rc == 0, told.text
-    assert [free(box)[lacking] for box in BOXES] == [0, 0]
+    assert none_is_free()
     assert {box: tree(box) for box in BOXES} == before
     outcome = rescue()
     assert outcome.rc == 0, outcome.text
@@ -111,8 +115,15 @@ def test_a_root_with_nothing_free_is_rescued(lacking: str) -> None:
         gone = before[box].keys() - after[box].keys()
         assert gone == set(old[: len(gone)])
         assert len(gone) < len(old)
-        each, notes = {"bytes": (MIB, MIB // 2), "inodes": (1, 16)}[lacking]
-        assert 0 <= result["freed"][lacking] - result["missing"][lacking] - notes < each
+        sizes = {"bytes": (MIB, MIB // 2), "inodes": (1, 16)}
+        # How much more than was needed went, in files; of what was needed last no whole one.
+        spare = {
+            kind: (result["freed"][kind] - result["missing"][kind] - notes) / each
+            for kind, (each, notes) in sizes.items()
+            if kind in lacking
+        }
+        assert min(spare.values()) >= 0, spare
+        assert min(spare.values()) < 1, spare
         assert after[box].items() <= before[box].items()
     again = rescue()
     assert again.rc == 0, again.text
@@ -275,7 +286,10 @@ def test_a_million_files_need_little_memory() -> None:
                 ],
             )
         assert outcome.rc == 0, outcome.text
-        assert 0 < float(peak.result()) < 64
+        processes, mib = peak.result().split()
+        # Where there is a second processor, both halves' processes were seen.
+        assert int(processes) == min(2, len(os.sched_getaffinity(0)))
+        assert 0 < float(mib) < 64, mib
         left = int(host.check_output("stat -f -c %d /srv/many"))
         assert left >= 0.5 * 1001100
     finally:

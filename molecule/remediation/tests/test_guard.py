@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from tests.integration.remedy import BOXES, RECORDS, host_of, ledger, records, remediate, task
@@ -123,3 +126,50 @@ def test_a_prediction_counts_as_a_change_in_a_check_run_that_would_change_someth
     # The record is opened and closed, the API restarted, the ledger told; predicting is no change.
     assert "changed=4 " in remediate("api_down", box=box).text
     assert "changed=0 " in remediate("api_down", "--check", box=box).text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"roots": ["srv/store"]}, "expected an absolute path, found 'srv/store'"),
+        ({"roots": ["/"]}, "expected a folder below /, found '/' itself"),
+        ({"roots": ["/var/lib/postgresql"]}, "the data of a database or another service"),
+        ({"patterns": []}, "expected patterns of file names, found none"),
+        ({"older_than": -1}, "expected days above 0, found -1"),
+        ({"older_than": "soon"}, "older_than: expected a number, found 'soon'"),
+        ({"kind": "rubbish"}, "kind: expected one of journal, apt_cache, logs, docker, "),
+        ("logs", "policies[0]: expected a mapping with kind, found 'logs'"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_at_once_and_nothing_is_touched(
+    wrong: dict[str, Any] | str, expected: str
+) -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    old = "/srv/store /var/lib/postgresql/aged.log"
+    host.check_output(
+        "mkdir -p /srv/store && touch -d '-40 days' /srv/store/old.log /var/lib/postgresql/aged.log"
+    )
+    files = host.check_output(f"find {old} -printf '%p %T@ %C@\\n'")
+    policy = {"kind": "logs", "roots": ["/srv/store"], "patterns": ["*.log"], "older_than": 30}
+    began = time.monotonic()
+    try:
+        outcome = remediate(
+            "disk_full",
+            box=box,
+            remediation_disk_path="/srv/store",
+            remediation_disk_free_percent=99.9,
+            remediation_disk_policies=[policy | wrong if isinstance(wrong, dict) else wrong],
+            **NO_PROMETHEUS | {"remediation_verify_timeout": 300},
+        )
+        assert outcome.rc == 2, outcome.text
+        assert "REFUSED. policies[0]" in outcome.text
+        assert expected in outcome.text.replace("''", "'")
+        assert time.monotonic() - began < 60
+        assert host.check_output(f"find {old} -printf '%p %T@ %C@\\n'") == files
+    finally:
+        host.check_output(f"rm -r {old}")
+    assert ledger(box) == []
+    (record,) = records(box, "DiskFull")
+    assert (record["outcome"], record["runs"]) == ("refused", [])
+    assert expected in record["summary"]

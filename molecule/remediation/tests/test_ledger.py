@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,9 @@ from tests.integration.remedy import (
     HEALTH,
     LEDGER,
     RECORDS,
+    broken_api,
     host_of,
+    killed,
     ledger,
     records,
     remediate,
@@ -53,13 +56,13 @@ open(path, "w").writelines(lines)
 
 
 @contextlib.contextmanager
-def slow_start(box: str, seconds: int) -> Iterator[None]:
-    """The API takes a while to start, and is stopped."""
+def slow(box: str, phase: str, seconds: int) -> Iterator[None]:
+    """The API takes a while in C(ExecStartPre) or C(ExecStop)."""
     host = host_of(box)
     folder = "/run/systemd/system/koprogo-api.service.d"
     host.check_output(
-        f"mkdir -p {folder} && printf '[Service]\\nExecStartPre=sleep {seconds}\\n' > {folder}/slow.conf"
-        " && systemctl daemon-reload && systemctl stop koprogo-api"
+        f"mkdir -p {folder} && printf '[Service]\\n{phase}=sleep {seconds}\\n' > {folder}/slow.conf"
+        " && systemctl daemon-reload"
     )
     try:
         yield
@@ -76,16 +79,17 @@ def starts(box: str) -> int:
     return int(said)
 
 
-def outcomes(box: str) -> dict[str, str]:
-    """How each run against C(ApiDown) ended, by its record."""
-    return {record["id"]: record["outcome"] for record in records(box, f"ApiDown-{box}")}
-
-
 def test_of_two_at_once_one_acts_and_the_other_says_why_not() -> None:
     box = BOXES[0]
-    before, recorded = starts(box), outcomes(box)
-    with slow_start(box, 8), ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(remediate, "api_down", box=box) for _ in range(2)]
+    host = host_of(box)
+    host.check_output(f"rm -rf {RECORDS}; koprogo-api faults on errors rate=1.0 status=500")
+    before = starts(box)
+    time.sleep(8)
+    with slow(box, "ExecStop", 8), ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(remediate, "high_error_rate", box=box, remediation_window="5s")
+            for _ in range(2)
+        ]
         refused, acted = sorted((run.result() for run in runs), key=lambda run: -run.rc)
     assert (acted.rc, refused.rc) == (0, 2), refused.text + acted.text
     told = "another remediation runs on this host: restart:koprogo-api, process"
@@ -100,8 +104,19 @@ def test_of_two_at_once_one_acts_and_the_other_says_why_not() -> None:
     (row,) = [row for row in ledger(box) if row["phase"] == "refused"]
     assert row["code"] == "locked"
     # Each has its record, though they began in the same second.
-    new = [how for run, how in outcomes(box).items() if run not in recorded]
-    assert sorted(new) == ["refused", "resolved"]
+    told_of = [record["outcome"] for record in records(box, "HighErrorRate")]
+    assert sorted(told_of) == ["refused", "resolved"]
+
+
+def test_a_start_under_way_is_waited_for_and_not_begun_anew() -> None:
+    box = BOXES[0]
+    before = starts(box)
+    with slow(box, "ExecStartPre", 12):
+        host_of(box).check_output("systemctl restart --no-block koprogo-api")
+        outcome = remediate("api_down", box=box)
+    assert outcome.rc == 0, outcome.text
+    assert "healthy. nothing to do was found" in outcome.text
+    assert (starts(box), ledger(box)) == (before + 1, [])
 
 
 def test_a_killed_run_has_done_nothing_or_counts_as_aborted() -> None:
@@ -123,7 +138,8 @@ def test_a_killed_run_has_done_nothing_or_counts_as_aborted() -> None:
     assert host.check_output("systemctl show -P MainPID koprogo-api") == pid
     assert ledger(box) == []
     # While systemd restarts: nothing keeps the next run from that.
-    with slow_start(box, 6), ThreadPoolExecutor(1) as pool:
+    host.check_output("systemctl stop koprogo-api")
+    with slow(box, "ExecStartPre", 6), ThreadPoolExecutor(1) as pool:
         killed = pool.submit(remediate, "api_down", box=box)
         wait_for(
             lambda: "start-pre" in host.check_output("systemctl show -P SubState koprogo-api"),
@@ -151,6 +167,77 @@ def test_a_killed_run_has_done_nothing_or_counts_as_aborted() -> None:
     assert phases(box) == [("begin", ""), ("end", "aborted"), ("refused", "refused")]
     (state,) = task(box, "remediation_ledger")["states"]
     assert (state["last_outcome"], state["ineffective"]) == ("aborted", 1)
+
+
+# Takes one connection, tells it, and never answers.
+MUTE = """
+import socket, sys, time
+listening = socket.create_server(("127.0.0.1", 9))
+listening.settimeout(60)
+held = listening.accept()
+print("asked", flush=True)
+time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def mute(box: str) -> Iterator[subprocess.Popen[str]]:
+    """A daemon that does not answer on port 9; its output ends when it was asked."""
+    process = subprocess.Popen(
+        ["docker", "exec", box, "python3", "-c", MUTE], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(
+            lambda: host_of(box).socket("tcp://127.0.0.1:9").is_listening,
+            seconds=10,
+            what="the mute daemon",
+        )
+        yield process
+    finally:
+        host_of(box).run("pkill -f create_server")
+        process.wait(timeout=20)
+
+
+def test_a_run_that_is_killed_in_any_phase_is_never_called_resolved() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    nobody = "http://127.0.0.1:9"
+    # Whoever looks for them finds records of dead runs abandoned after a second.
+    brief: dict[str, object] = {"remediation_silence_seconds": 1, "remediation_hold": 0}
+    waiting = brief | {"remediation_prometheus_url": nobody, "remediation_verify_timeout": 30}
+
+    def told() -> list[str]:
+        return [record.get("outcome", "") for record in records(box, f"ApiDown-{box}")]
+
+    host.check_output(f"rm -rf {RECORDS}; systemctl stop koprogo-api")
+    in_guard = brief | {"remediation_prometheus_url": nobody}
+    in_silence: dict[str, object] = {"remediation_alertmanager_url": nobody}
+    for phase, options in (("guard", in_guard), ("silence", in_silence)):
+        with mute(box) as asked, killed("api_down", box=box, **options):
+            assert asked.stdout is not None
+            assert asked.stdout.readline() == "asked\n"
+        assert not host.service("koprogo-api").is_running
+        assert ledger(box) == []
+        assert told() == ([] if phase == "guard" else [""])
+    with killed("api_down", box=box, **waiting):
+        wait_for(lambda: len(phases(box)) == 2, seconds=60, every=0.2, what="the act")
+        time.sleep(3)
+    assert phases(box) == [("begin", ""), ("end", "resolved")]
+    (state,) = task(box, "remediation_ledger")["states"]
+    assert (state["last_outcome"], state["ineffective"]) == ("inconclusive", 1)
+    assert told() == ["inconclusive", ""]
+    assert remediate("api_down", box=box, **brief).rc == 0
+    assert told() == ["inconclusive", "inconclusive"]
+    assert phases(box)[-1] == ("verdict", "inconclusive")
+    # With the last word in the ledger the record has it, too.
+    host.check_output(f"rm -rf {LEDGER}*; systemctl stop koprogo-api")
+    with killed("api_down", box=box, **brief):
+        wait_for(lambda: len(phases(box)) == 3, seconds=60, every=0.1, what="the verdict")
+    time.sleep(1)
+    again = remediate("api_down", box=box, **brief)
+    assert again.rc == 0, again.text
+    assert phases(box)[-1] == ("verdict", "resolved")
+    assert told() == ["inconclusive", "inconclusive", "resolved"]
 
 
 def healthy(box: str) -> bool:
@@ -194,6 +281,54 @@ def test_a_run_that_is_killed_while_it_deletes_is_finished_by_the_next() -> None
         assert phases(box)[3:] == [("begin", ""), ("end", "resolved")]
     finally:
         host.run("umount /srv/many")
+
+
+def test_a_breaker_opens_waits_for_a_human_and_the_unit_recovers() -> None:
+    box = BOXES[0]
+    host = host_of(box)
+    limits = {"breaker_after": 1, "cool_down": 30}
+    closing: dict[str, Any] = {"state": "closed", "action": "restart:koprogo-api"}
+
+    def again(*, check: bool = False, **options: object) -> dict[str, Any]:
+        return task(box, "service_recovery", check=check, **RESTART | limits | options)
+
+    def restarts() -> int:
+        return int(host.check_output("systemctl show -P NRestarts koprogo-api"))
+
+    with broken_api(box):
+        assert again()["outcome"] == "not_resolved"
+        # systemd tries by itself; a restart by hand would begin to count anew.
+        wait_for(lambda: restarts() > 0, seconds=20, what="systemd's own restarts")
+        before = restarts()
+        refused = again()
+        assert (refused["refused"], refused["code"]) == (True, "breaker_open"), refused
+        assert "1 runs in a row did not help" in refused["msg"]
+        assert restarts() >= before
+        unreasoned = task(box, "remediation_ledger", reason=" ", **closing)
+        assert "expected a sentence for those who read the ledger" in unreasoned["msg"]
+        assert again(check=True)["code"] == "breaker_open"
+    closed = [
+        task(box, "remediation_ledger", reason="the program was put back", **closing)
+        for _ in range(2)
+    ]
+    assert [result["changed"] for result in closed] == [True, False]
+    host.check_output("systemctl stop koprogo-api")
+    wait = again(check=True)
+    assert wait["code"] == "cool_down", wait
+    time.sleep(wait["guard"]["state"]["cool_down_left"])
+    assert again(check=True, budget=1)["code"] == "budget"
+    assert again()["outcome"] == "resolved"
+    assert healthy(box)
+    assert phases(box) == [
+        ("begin", ""),
+        ("end", "not_resolved"),
+        ("refused", "refused"),
+        ("breaker", "closed"),
+        ("begin", ""),
+        ("end", "resolved"),
+    ]
+    (state,) = task(box, "remediation_ledger")["states"]
+    assert (state["breaker"], state["ineffective"]) == ("closed", 0)
 
 
 def test_a_clock_that_was_set_back_neither_locks_out_nor_lets_in() -> None:
@@ -256,11 +391,18 @@ def test_a_damaged_ledger_is_told_healed_where_it_can_be_and_stops_what_is_destr
             reclaim("backups", "*.gpg"),
             look(),
             shell("ls /srv/store"),
+            # Somebody put an older copy back: the chain of what is left holds.
+            shell(
+                f"sed -i '$d' {LEDGER} && sed -i '$d' {LEDGER}; cd /srv/store && "
+                "head -c 500K /dev/zero > 5.gpg && touch -d '-50 days' 5.gpg"
+            ),
+            look(),
+            reclaim("backups", "*.gpg"),
             hosts=box,
         )[box]
     finally:
         host_of(box).run("umount /srv/store")
-    torn, healed, damaged, final = (done[n] for n in (3, 5, 7, 12))
+    torn, healed, damaged, final, cut = (done[n] for n in (3, 5, 7, 12, 15))
     assert (torn["health"]["torn_bytes"], torn["health"]["trusted"]) == (99, True)
     assert done[4]["freed"]["inodes"] == 1, done[4]
     assert healed["health"] == {**healed["health"], "torn_bytes": 0, "trusted": True, "entries": 3}
@@ -274,5 +416,10 @@ def test_a_damaged_ledger_is_told_healed_where_it_can_be_and_stops_what_is_destr
     assert done[11]["freed"]["inodes"] == 1, done[11]
     assert done[13]["stdout_lines"] == ["1.gpg", "2.gpg", "3.gpg"]
     assert final["health"]["trusted"]
+    assert cut["health"]["damaged_lines"] == []
+    (problem,) = cut["health"]["problems"]
+    assert problem.endswith("were written: the end is missing")
+    # Without the end its breaker and its cool-down would not be known.
+    assert done[16]["code"] == "no_ledger", done[16]
     # The damaged line is still there for who wants to know.
     assert "BEGIN" in host_of(box).file(LEDGER).content_string.splitlines()[1]

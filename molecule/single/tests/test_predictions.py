@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.integration.predictions import recorded_runs
 
 MOST_RESULTS = 90
 
 
 @pytest.fixture(scope="module")
 def runs() -> list[dict[str, Any]]:
-    """The four runs of this scenario: check and real on a fresh host, real and check on a configured one."""
-    record = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "runs.jsonl"
-    lines = [json.loads(line) for line in record.read_text().splitlines()]
-    found = [line for line in lines if line["playbook"] == "converge"][-4:]
-    assert [run["check"] for run in found] == [True, False, False, True]
-    return found
+    """What each of the scenario's four runs changed."""
+    return recorded_runs()
 
 
 def test_check_on_a_fresh_host_predicts_the_real_run(runs: list[dict[str, Any]]) -> None:

@@ -80,9 +80,13 @@ def test_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ensure_artifact(one, print)
     assert "in the cache" in ensure_artifact(one, print)
     assert len(builds) == 1
+    one.path.write_bytes(one.path.read_bytes()[:-1])
+    ensure_artifact(one, print)
+    assert "in the cache" in ensure_artifact(one, print)
+    assert len(builds) == 2
     source.write_text("2")
     ensure_artifact(one, print)
-    assert len(builds) == 2
+    assert len(builds) == 3
 
 
 def test_a_build_that_leaves_nothing_is_an_error(

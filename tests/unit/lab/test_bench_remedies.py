@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import yaml
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts import snake
+from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_catalogue import ALERTS
 from lab.bench_latency import Run
 from lab.bench_latency import section as latency
+from lab.bench_remedies import HOLD, INTERVAL, LOOKS_BACK
 from lab.bench_remedies import section as remedies
+from lab.paths import ROOT
 
 
 def run(playbook: str, *, changed: int, failures: int = 0, check: bool = False) -> dict[str, Any]:
@@ -32,7 +39,28 @@ def test_a_run_that_failed_or_only_predicted_is_no_figure() -> None:
         run("api_down", changed=4),
     ]
     rows = remedies(runs, ["api_down", "disk_full"]).splitlines()[-2:]
-    assert rows == ["| api_down | 42 s | 23 | - | - |", "| disk_full | - | - | 42 s | 23 |"]
+    assert rows == ["| api_down | - | 42 s | 23 | - | - |", "| disk_full | - | - | - | 42 s | 23 |"]
+
+
+def test_what_the_time_includes_is_that_of_the_scenario() -> None:
+    path = ROOT / "molecule" / "alerts" / "molecule.yml"
+    given = yaml.safe_load(path.read_text("utf-8"))["provisioner"]["inventory"]["group_vars"]["all"]
+    stack = yaml.safe_load((ROOT / "roles/prometheus/defaults/main.yml").read_text("utf-8"))
+    assert given["remediation_hold"] == HOLD
+    assert stack["prometheus_scrape_interval"] == f"{INTERVAL}s"
+    assert stack["prometheus_evaluation_interval"] == f"{INTERVAL}s"
+    found = {}
+    for name, alert in ALERTS.items():
+        if alert.playbook:
+            settings = alert.defaults | given["prometheus_alerts"].get(name, {})
+            text = " ".join(tier.expr for tier in alert.tiers)
+            text = text.replace("$range", str(settings.get("window", "5m")))
+            if windows := set(re.findall(r"\[(\d+m)\]|:rate(\d+m)", text)):
+                (found[snake(name)],) = {one or other for one, other in windows}
+    assert found == {name: text.split()[0] for name, text in LOOKS_BACK.items()}
+    text = remedies([run("high_cpu", changed=4)], ["high_cpu"])
+    assert f"{HOLD} s for which it has to stay away" in text
+    assert text.endswith("| high_cpu | 1m | 42 s | 23 | - | - |")
 
 
 def test_processor_time_is_compared_and_not_the_clock() -> None:

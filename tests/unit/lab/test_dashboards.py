@@ -16,6 +16,7 @@ from lab.dashboards.links import RUNBOOKS, explore, snake_case
 from lab.panel_check import excused, link_queries
 from lab.panels import Panel, annotation_queries, load, panel_queries, panels, variables
 from lab.paths import ROOT
+from plugins.plugin_utils._alerts_catalogue import ALERTS
 from plugins.plugin_utils._panels import DASHBOARDS, PANELS
 
 BOARDS = load(FOLDER)
@@ -41,7 +42,9 @@ def test_every_alert_leads_to_a_panel_and_the_panel_back_to_it(alert: str) -> No
     (panel,) = [p for p in ALL_PANELS if (p.dashboard, p.number) == (place.dashboard, place.number)]
     links = {link["title"]: link["url"] for link in panel.raw["links"]}
     assert links[f"Runbook: {alert}"] == f"{RUNBOOKS}/{snake_case(alert)}.md"
-    assert links[f"Logs: {alert}"].startswith("/explore?")
+    panes = json.loads(parse_qs(urlsplit(links[f"Logs: {alert}"]).query)["panes"][0])
+    chosen = ',deployment=~"${deployment:pipe}",host=~"${host:pipe}"'
+    assert panes["logs"]["queries"][0]["expr"] == ALERTS[alert].lines(chosen)
 
 
 @pytest.mark.parametrize("panel", ALL_PANELS, ids=name)

@@ -158,11 +158,13 @@ def test_where_grafana_comes_from(tmp_path: Path) -> None:
 
 
 def test_the_last_screen_does_not_promise_what_is_missing() -> None:
-    with_it = demo.summary("", {}, with_grafana=True)
-    without = demo.summary("", {}, with_grafana=False)
+    took = demo.Took(total=99, preparation=61, steps={}, plays={"site.yml": 30})
+    with_it = demo.summary("", took, with_grafana=True)
+    without = demo.summary("", took, with_grafana=False)
     assert "Grafana       http" in with_it
     assert "Grafana       http" not in without
     assert "http://127.0.0.1:9090" in without
+    assert "Took: preparation 1:01, site.yml 0:30" in without
 
 
 def test_a_failed_command_tells_the_end_of_its_messages() -> None:

@@ -10,8 +10,8 @@ from urllib.parse import unquote_plus
 import pytest
 
 from lab.panel_check import FOLDER, Answer, Stack
-from lab.panels import Span, load
-from lab.preview.collect import collect, legend
+from lab.panels import Span, legend, load
+from lab.preview.collect import collect
 from lab.preview.page import height, page, verdict
 
 BOARDS = load(FOLDER)
@@ -58,6 +58,27 @@ def test_a_firing_alert_is_a_row_with_its_columns_in_order() -> None:
     runbook = panel["table"]["columns"][heads.index("Runbook")]["own"]
     assert runbook["mappings"][0]["options"]["SlowApi"]["text"] == "slow_api"
     assert runbook["links"][0]["url"].endswith("/${__value.text}.md")
+
+
+def test_annotations_mark_points_and_spans() -> None:
+    alert: dict[str, str] = {"alertname": "SlowApi", "severity": "warning", "host": "api1"}
+    firing = [{"metric": alert, "values": [[at, "1"] for at in (1000, 1015, 1045, 1060)]}]
+    started = [{"metric": {"host": "api1"}, "values": [[1000, "9e5"], [1060, "1030000"]]}]
+    done = {"alert": "SlowApi", "host": "api1", "outcome": "resolved"}
+    remedied = [{"stream": done, "values": [["1050000000000", "{}"]]}]
+    answers: dict[str, list[Any]] = {
+        "query_range?query=ALERTS{": firing,
+        "process_start_time": started,
+        "koprogo-remediation": remedied,
+    }
+    found = collect(stack(answers), BOARDS["koprogo-api"], SPAN)["marks"]
+    assert [(one["title"], one["start"], one["end"]) for one in found] == [
+        ("SlowApi: warning api1", 1_000_000, 1_015_000),
+        ("SlowApi: warning api1", 1_045_000, 1_060_000),
+        # One before the shown time is not shown.
+        ("API started: api1", 1_030_000, 1_030_000),
+        ("Remediation: SlowApi on api1: resolved", 1_050_000, 1_050_000),
+    ]
 
 
 def test_what_a_client_wrote_into_a_log_ends_no_script() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ import pytest
 from lab import quality, sanity
 from lab.parts import Outcome, Part, run_parts, table
 from lab.shell import LabError
+from lab.steps import Step
 
 
 def test_every_scenario_is_found_and_the_large_ones_come_first(tmp_path: Path) -> None:
-    for name in ("default", "doors", "zebra", "alpha"):
+    for name in ("zebra", "default", "alerts", "alpha", "remediation", "detection"):
         (tmp_path / "molecule" / name).mkdir(parents=True)
         (tmp_path / "molecule" / name / "molecule.yml").touch()
     (tmp_path / "molecule" / "shared").mkdir()
-    assert quality.scenarios(tmp_path) == ["default", "doors", "alpha", "zebra"]
+    assert quality.scenarios(tmp_path) == [
+        *("remediation", "alerts", "detection", "default", "alpha", "zebra")
+    ]
 
 
 def test_the_last_line_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -49,7 +53,9 @@ def test_parts_run_side_by_side_and_only_a_failed_ones_words_are_shown(
     outcomes = run_parts(parts, lanes=2, logs=tmp_path / "logs", heartbeat=0.05)
     assert [(one.name, one.passed) for one in outcomes] == [("left/part", True), ("right", False)]
     said = capsys.readouterr().out
-    assert "still at it: left/part, right" in said
+    assert re.search(
+        r"still at it: left/part, right \(load \d+\.\d, idle \d+%, stolen \d+%\)", said
+    )
     assert "\nwords of right" in said
     assert "\nwords of left" not in said
     assert (tmp_path / "logs" / "left-part.log").read_text() == "words of left\n"
@@ -82,8 +88,37 @@ def test_a_lane_whose_waiting_is_over_helps_the_others(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scenario_is_named() -> None:
-    with pytest.raises(LabError, match="S: expected one of"):
+    with pytest.raises(LabError, match="S: expected one of demo, "):
         quality.test("no_such_scenario")
+
+
+def test_checks_run_beside_the_scenarios_and_count_like_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def there(name: str) -> str:
+        return f"until test -e {tmp_path}/{name}; do sleep 0.05; done"
+
+    def shell(text: str) -> tuple[str, ...]:
+        return ("timeout", "20", "sh", "-c", text)
+
+    lint = shell(f"{there('host')}; touch {tmp_path}/lint")
+    one = Part("part one", shell(f"touch {tmp_path}/host; {there('lint')}"), waits=True)
+    demo = Part("part demo", shell(f"test -e {tmp_path}/lint"))
+
+    prepared = [Step(name, lambda _say: None) for name in ("venv", "debian12", "debian13")]
+    monkeypatch.setattr(quality, "test_preparation", lambda: prepared)
+    # Under names of their own, as a real run may keep its logs in the same folder. The first of them and the
+    # scenario that waits need each other: one after the other, they would wait for ever. The demo comes after
+    # them, for it has no lane of its own.
+    monkeypatch.setattr(quality, "_static_parts", lambda: [Part("check 1", lint)])
+    monkeypatch.setattr(quality, "_unit_parts", lambda: [Part("check 2", ("false",))])
+    monkeypatch.setattr(quality, "_sanity_part", lambda: Part("check 3", ("true",)))
+    monkeypatch.setattr(quality, "scenarios", lambda: ["one"])
+    monkeypatch.setattr(quality, "_host_part", lambda name, env: one if name == "one" else demo)
+    assert quality.test() == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    # The preparation is one of them.
+    assert last == "5 passed, 1 failed"
 
 
 def test_the_pip_that_ansible_test_wants() -> None:

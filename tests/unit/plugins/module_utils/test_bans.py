@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._bans import
     Bans,
     parsed_address,
     parsed_duration,
+    remaining,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     ConflictError,
@@ -32,9 +34,12 @@ class Host(Runner):
         super().__init__()
         self.crowdsec = crowdsec
         self.jail: set[str] | None = set() if fail2ban else None
+        self.used = self.asked = ""
         self.enforcing = self.ruled = True
         self.lasting = "3h59m59.5s"
         self.decisions: dict[str, str] = {}
+        self.ends = "2099-01-01 00:00:00"
+        self.spans = {"api-abuse": "3600", "sshd": "600"}
 
     def run(self, argv: Sequence[str], **_options: Any) -> Result:
         rc, out = self.answer(list(argv))
@@ -56,6 +61,7 @@ class Host(Runner):
         if words[0] == "add":
             options = dict(zip(words[1::2], words[2::2], strict=True))
             self.decisions[options["--ip"]] = options["--reason"]
+            self.asked = options["--duration"]
         elif words[0] == "delete":
             self.decisions.pop(words[2])
         rows = [
@@ -72,8 +78,14 @@ class Host(Runner):
         assert self.jail is not None
         if words[0] == "set":
             self.jail.add(words[3])
+            self.used = words[1]
         elif words[0] == "unban":
             self.jail.discard(words[1])
+        elif words[0] == "get" and words[2] == "bantime":
+            return 0, f"{self.spans[words[1]]}\n"
+        elif words[0] == "get":
+            rows = [f"{one} \t2026-11-30 02:00:00 + 600 = {self.ends}" for one in self.jail]
+            return 0, "\n".join(rows)
         elif words[0] == "status":
             return 0, "Status\n|- Number of jail:\t2\n`- Jail list:\tapi-abuse, sshd\n"
         return 0, str([{"sshd": sorted(self.jail)}, {"api-abuse": []}])
@@ -134,6 +146,51 @@ def test_fail2ban_bans_where_crowdsec_does_not_answer(tmp_path: Path) -> None:
     result = carry_out(bans(host, tmp_path), dict(wanted()), check=False)
     assert result["owner"] == "fail2ban"
     assert host.jail == {ATTACKER}
+    assert host.spans[host.used] == "3600"
+    (note,) = result["notes"]
+    assert "jail api-abuse keeps 203.0.113.9 out, for 1h, as asked" in note
+    assert note.endswith("no place for the reason: test (by ada)")
+    assert not carry_out(bans(host, tmp_path), dict(wanted()), check=False)["changed"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_duration_that_no_jail_has_is_refused_without_crowdsec(
+    tmp_path: Path, *, check: bool
+) -> None:
+    host = Host(crowdsec=False)
+    expected = (
+        r"^duration: CrowdSec doesn't answer \(no API\), .* says: 1h \(api-abuse\), 10m \(sshd\); "
+        r"asked for 1d12h\. Nothing was changed; start CrowdSec, or ask for another"
+    )
+    with pytest.raises(ServiceError, match=expected):
+        carry_out(bans(host, tmp_path), dict(wanted(duration="1d12h")), check=check)
+    assert host.jail == set()
+    # Access can be given without it.
+    carry_out(bans(host, tmp_path), dict(wanted(state="absent")), check=check)
+
+
+def test_a_jails_ban_that_is_about_to_end_is_prolonged_without_crowdsec(tmp_path: Path) -> None:
+    host = Host(crowdsec=False)
+    host.jail = {ATTACKER}
+    host.ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 90))
+    assert 80 < remaining(bans(host, tmp_path).of(ATTACKER)) <= 90
+    assert carry_out(bans(host, tmp_path), dict(wanted()), check=False)["owner"] == "fail2ban"
+    assert host.used == "api-abuse"
+
+
+def test_who_asks_for_no_duration_gets_what_there_is(tmp_path: Path) -> None:
+    host = Host(crowdsec=False)
+    ours, asked = bans(host, tmp_path), dict(wanted(duration=""))
+    result = carry_out(ours, asked, check=False)
+    assert (result["owner"], host.used) == ("fail2ban", "api-abuse")
+    assert "for 1h, the longest it can, instead of 4h" in result["notes"][0]
+    # Within its hour it is as long as it can be; with CrowdSec back it gets the usual four.
+    host.ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 3000))
+    assert not carry_out(ours, asked, check=False)["changed"]
+    host.crowdsec = True
+    assert carry_out(ours, asked, check=True)["changed"]
+    assert carry_out(ours, asked, check=False)["owner"] == "crowdsec"
+    assert (host.asked, host.decisions) == ("14400s", {ATTACKER: "test (by ada)"})
 
 
 def test_an_unban_asks_both(tmp_path: Path) -> None:

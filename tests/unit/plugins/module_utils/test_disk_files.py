@@ -83,6 +83,9 @@ def test_a_database_is_not_entered(tmp_path: Path) -> None:
     write(tmp_path / "root" / "pg" / "PG_VERSION")
     write(tmp_path / "root" / "pg" / "log" / "a.log")
     write(tmp_path / "root" / "PG_15_202209061" / "b.log")
+    # A write-ahead log that is kept elsewhere.
+    write(tmp_path / "root" / "wal" / "000000010000000000000001.log")
+    (tmp_path / "root" / "wal" / "archive_status").mkdir()
     [files] = workers([policy(tmp_path / "root")])
     assert files.plan(None) == Freed()
     assert set(files.skipped.values()) == {"database"}

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import json
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
@@ -39,6 +41,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_usage 
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import RefusedError
+from ansible_collections.koprogo.observability.plugins.modules import disk_reclaim
 from tests.unit.plugins.module_utils.disk_lab import DAY, NOW, names, policy, write
 from tests.unit.plugins.module_utils.test_ledger import Host
 
@@ -78,6 +81,8 @@ def made(*policies: dict[str, Any], places: Places | None = None) -> list[Any]:
         ({"roots": ["/etc"]}, "the system"),
         ({"roots": ["/usr/share"]}, "the system"),
         ({"roots": ["/srv/pg"]}, "/srv/pg/data"),
+        ({"roots": ["/var/backups"]}, "the backups in /var/backups can be reached"),
+        ({"roots": ["/var/backups/db"]}, "found '/var/backups/db', from which the backups"),
         ({"roots": []}, "roots: expected absolute paths, found none"),
         ({"patterns": []}, "patterns: expected patterns"),
         ({"patterns": [" "]}, "patterns: expected a pattern"),
@@ -108,6 +113,55 @@ def test_dangerous_options_are_refused(given: dict[str, Any], message: str) -> N
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"kind": "rubbish"}, "policies[1].kind: expected one of journal, apt_cache, "),
+        ({"kind": "rubbish"}, "found 'rubbish'."),
+        ({"kind": None}, "policies[1].kind: expected one of journal, "),
+        ({"roots": ["/srv/logs"]}, "docker_volumes, found none."),
+        (
+            {"kind": "logs", "older_than": "soon"},
+            "policies[1].older_than: expected a number, found 'soon'.",
+        ),
+        (
+            {"kind": "logs", "roots": {"a": 1}},
+            "policies[1].roots: expected a list of texts, found '{'a': 1}'.",
+        ),
+        (
+            {"kind": "backups", "keep_newest": [3]},
+            "policies[1].keep_newest: expected a whole number, found '[3]'.",
+        ),
+        ({"kind": "logs", "patern": ["*"]}, "found 'patern'."),
+        ("rubbish", "policies[1]: expected a mapping with kind, found 'rubbish'."),
+        (["logs"], "policies[1]: expected a mapping with kind, found '['logs']'."),
+        ("x" * 99, f"found '{'x' * 60}...'."),
+    ],
+)
+def test_what_is_no_policy_is_a_refusal(
+    wrong: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.log"
+    write(old, days=90)
+    sound = {"kind": "logs", "roots": [str(tmp_path)], "patterns": ["*.log"]}
+    options = {"path": str(tmp_path), "free_percent": 100, "policies": [sound, wrong]}
+    with patch_module_args(options), pytest.raises(SystemExit) as ended:
+        disk_reclaim.main()
+    result = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, result["refused"], result["code"]) == (1, True, "input")
+    assert message in result["msg"]
+    assert old.exists()
+
+
+def test_another_wrong_option_is_a_refusal_too(capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"free_percent": "many", "policies": [{"kind": "journal"}]}
+    with patch_module_args(options), pytest.raises(SystemExit):
+        disk_reclaim.main()
+    result = json.loads(capsys.readouterr().out)
+    assert result["refused"]
+    assert "'free_percent'" in result["msg"]
+
+
 def test_no_policy_is_refused() -> None:
     with pytest.raises(InputError, match="policies: expected at least one"):
         made()
@@ -121,20 +175,31 @@ def test_a_root_behind_a_link_to_a_database_is_refused(tmp_path: Path) -> None:
         places.check(str(tmp_path / "link"), option="roots")
 
 
-def test_running_servers_and_tablespaces_are_found(tmp_path: Path) -> None:
+def test_servers_with_tablespaces_and_logs_elsewhere_are_found(tmp_path: Path) -> None:
     process = tmp_path / "proc" / "17"
     process.mkdir(parents=True)
     (process / "comm").write_text("postgres\n", encoding="utf-8")
     data = tmp_path / "srv" / "data"
     (data / "pg_tblspc").mkdir(parents=True)
     (data / "pg_tblspc" / "16400").symlink_to(tmp_path / "fast")
+    (data / "pg_wal").symlink_to(tmp_path / "wal")
+    # Another one, that does not run.
+    stopped = tmp_path / "srv" / "stopped"
+    stopped.mkdir()
+    (stopped / "pg_wal").symlink_to(tmp_path / "stopped_wal")
+    configuration = tmp_path / "etc" / "15" / "main" / "postgresql.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(f"port = 5433\ndata_directory = '{stopped}'\t# x\n", encoding="utf-8")
     (process / "cwd").symlink_to(data)
     (tmp_path / "proc" / "self").mkdir()
     (tmp_path / "proc" / "self" / "mountinfo").write_text(
         "36 35 98:0 / /mnt/a\\040b rw - ext4 /dev/sda rw\n", encoding="utf-8"
     )
-    places = Places.of_host(str(tmp_path / "proc"))
-    assert {str(data), str(tmp_path / "fast")} <= set(places.databases)
+    places = Places.of_host(str(tmp_path / "proc"), f"{tmp_path}/etc/*/*/postgresql.conf")
+    for folder in (data, tmp_path / "fast", tmp_path / "wal", stopped, tmp_path / "stopped_wal"):
+        for root in (folder, folder / "deeper"):
+            with pytest.raises(InputError, match="the data of a database"):
+                places.check(str(root), option="roots")
     assert places.mounts == {"/mnt/a b"}
 
 

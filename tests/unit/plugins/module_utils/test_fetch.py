@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._fetch import (
     SourceError,
+    ask,
     check_digest,
     digest_of,
     fetch,
@@ -104,6 +105,25 @@ def test_failures_say_what_to_do(mirror: str, path: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         fetch(mirror + path, io.BytesIO(), stall=0.3)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/good", ""),
+        ("/missing", "the server answered 404"),
+        ("/silent", "the server did not answer in time"),
+    ],
+)
+def test_asking_downloads_nothing(mirror: str, path: str, reason: str) -> None:
+    found = ask(mirror + path, timeout=0.3)
+    assert found.startswith(reason) and bool(found) == bool(reason)
+
+
+def test_asking_where_nothing_can_answer(tmp_path: Path) -> None:
+    assert ask("http://127.0.0.1:1/x", timeout=1) == "Connection refused"
+    assert ask(f"file://{tmp_path}/none", timeout=1) != ""
+    assert "expected a scheme of https, http, file" in ask("ftp://127.0.0.1/x", timeout=1)
 
 
 def test_nobody_listens() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from cryptography import x509
@@ -17,7 +18,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 from ansible_collections.koprogo.observability.plugins.module_utils._host_key import (
     HostKey,
     Outcome,
-    request_config,
+    request_options,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
@@ -50,6 +51,13 @@ class Here:
         )
 
 
+def _may_be_signed(outcome: Outcome) -> bool:
+    problems = request_problems(
+        outcome.request, common_name="db1", names=NAMES, fingerprint=outcome.fingerprint
+    )
+    return not problems
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     return Here(tmp_path, monkeypatch)
@@ -61,12 +69,7 @@ def test_a_key_is_made_once_and_its_request_may_be_signed(here: Here) -> None:
     assert [a.split()[0] for a in first.actions] == ["make", "make", "make"]
     assert here.path.stat().st_mode & 0o777 == 0o640
     assert here.path.parent.stat().st_mode & 0o777 == 0o750
-    assert (
-        request_problems(
-            first.request, common_name="db1", names=NAMES, fingerprint=first.fingerprint
-        )
-        == []
-    )
+    assert _may_be_signed(first)
 
     second = here.provide()
     assert second.actions == []
@@ -78,10 +81,33 @@ def test_a_key_is_made_once_and_its_request_may_be_signed(here: Here) -> None:
 def test_check_mode_writes_nothing(here: Here) -> None:
     outcome = here.provide(check_mode=True)
     assert outcome.actions
-    assert not outcome.request
+    assert _may_be_signed(outcome), "the rest of the run can be foretold"
     assert not here.path.parent.parent.exists()
+    made = here.provide()
+    assert here.provide(check_mode=True) == Outcome(fingerprint=made.fingerprint, request=ANY), (
+        "the key that is there"
+    )
+
+
+def test_check_mode_asks_for_a_key_of_the_users_own_before_it_is_there(
+    here: Here, tmp_path: Path
+) -> None:
     here.provide()
-    assert here.provide(check_mode=True).actions == []
+    before = here.path.read_bytes()
+    other = Here(tmp_path / "other", pytest.MonkeyPatch())
+    other.path.parent.parent.parent.mkdir()
+    wanted = other.provide().fingerprint
+    content = other.path.read_text(encoding="utf-8")
+    outcome = here.provide(content=content, check_mode=True)
+    assert outcome.actions == [f"replace {here.path}"]
+    assert outcome.fingerprint == wanted
+    assert _may_be_signed(outcome)
+    assert here.path.read_bytes() == before
+
+
+def test_check_mode_needs_no_openssl(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Runner, "which", lambda *_: None)
+    assert here.provide(check_mode=True) == Outcome(actions=[f"make {here.path}"])
 
 
 def test_a_key_of_the_users_own_replaces_and_stays(here: Here, tmp_path: Path) -> None:
@@ -131,13 +157,13 @@ def test_removal_leaves_other_files(here: Here) -> None:
 @pytest.mark.parametrize("name", ["a\nb", "a,DNS:evil", "$ENV::HOME", "a b", ""])
 def test_names_that_could_be_syntax_are_refused(name: str) -> None:
     with pytest.raises(InputError):
-        request_config("db1", [f"DNS:{name}" if name else ""])
+        request_options("db1", [f"DNS:{name}" if name else ""])
     with pytest.raises(InputError):
-        request_config(name, NAMES)
+        request_options(name, NAMES)
 
 
 def test_limits_of_names() -> None:
     with pytest.raises(InputError, match="at most 64"):
-        request_config("a" * 65, NAMES)
+        request_options("a" * 65, NAMES)
     with pytest.raises(InputError, match="at least one"):
-        request_config("db1", [])
+        request_options("db1", [])

@@ -14,7 +14,11 @@ import pytest
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _incident
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
-from ansible_collections.koprogo.observability.plugins.module_utils._incident import Desk, merged
+from ansible_collections.koprogo.observability.plugins.module_utils._incident import (
+    Desk,
+    closed,
+    merged,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._io import write_atomic
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import Answer
 
@@ -154,3 +158,20 @@ def test_a_log_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> Non
 def test_an_id_is_a_name(desk: Desk, name: str) -> None:
     with pytest.raises(InputError, match="id: expected"):
         desk.load(name)
+
+
+def test_what_a_dead_run_left_open_is_closed_by_what_the_ledger_knows(desk: Desk) -> None:
+    began, now = "2026-11-22T03:04:05Z", "2026-11-22T04:00:00Z"
+    for number, changes in enumerate(
+        ({}, {"outcome": "resolved"}, {"host": "db2"}, {"alert": "SlowApi"}, {"started": now})
+    ):
+        desk.save({**record(started=began), **changes, "id": f"x-{number}"})
+    [found] = desk.abandoned("DiskFull", "db1", before="2026-11-22T03:30:00Z")
+    assert found["id"] == "x-0"
+    for verdict, expected in (("", "inconclusive"), ("resolved", "resolved")):
+        said = [{**ENTRIES[0], "uid": "v", "seq": 3, "phase": "verdict", "outcome": verdict}]
+        ended = closed(found, [*ENTRIES, *(said if verdict else [])], now=now)
+        assert (ended["id"], ended["outcome"], ended["ended"]) == ("x-0", expected, now)
+        assert ended["timeline"][-1]["text"].startswith(f"{expected}: Its run ended")
+    desk.save(ended)
+    assert desk.abandoned("DiskFull", "db1", before="2026-11-22T03:30:00Z") == []

@@ -170,6 +170,25 @@ def test_a_verdict_replaces_what_the_action_thought(host: Host) -> None:
     assert host.refused() == "breaker_open"
 
 
+def test_a_run_whose_verdict_never_comes_did_not_help(host: Host) -> None:
+    for outcome, counted in (("resolved", 1), ("not_resolved", 2)):
+        run_id = host.run(outcome, verdict_follows=True)
+        assert host.ledger().states()[0]["ineffective"] == counted
+        host.time.pass_by(5000)
+    # Whoever is still asking has the last word; who is dead gets one.
+    host.ledger().give_up([run_id, "nobody"])
+    assert host.ledger().read().entries[-1]["phase"] == "end"
+    run_id = host.run(verdict_follows=True)
+    host.time.pass_by(5000)
+    assert host.refused() == "breaker_open"
+    host.ledger().give_up([run_id])
+    host.ledger().give_up([run_id])
+    said = [e["outcome"] for e in host.ledger().read().entries if e["phase"] == "verdict"]
+    assert said == ["inconclusive"]
+    assert host.ledger().verdict(run_id, "resolved")
+    assert host.ledger().states()[0]["breaker"] == "closed"
+
+
 def test_a_verdict_needs_a_run(host: Host) -> None:
     with pytest.raises(InputError, match="found 'nobody'"):
         host.ledger().verdict("nobody", "resolved")
@@ -209,6 +228,26 @@ def test_a_lost_or_damaged_ledger_refuses_destructive_actions_only(host: Host) -
     host.path.unlink()
     host.run(name="safe")
     assert host.refused(name="after", reversibility="destructive") == "no_ledger"
+
+
+def test_a_ledger_whose_end_was_cut_off_is_not_trusted_until_a_human_has_looked(host: Host) -> None:
+    host.ledger().vouch(reason="provisioned")
+    host.run("not_resolved", reversibility="destructive")
+    assert host.refused(reversibility="destructive") == "breaker_open"
+    lines = host.path.read_bytes().splitlines(keepends=True)
+    # The run, and the refusal.
+    host.path.write_bytes(b"".join(lines[:-3]))
+    assert host.ledger().health()["problems"] == [
+        "its last entry is 1, and 4 were written: the end is missing"
+    ]
+    assert host.refused(reversibility="destructive") == "no_ledger"
+    # What was written since hides nothing.
+    host.run(name="safe")
+    assert host.ledger().health()["problems"] == ["missing entries: 2-4"]
+    assert host.refused(name="x", reversibility="destructive") == "no_ledger"
+    host.ledger().vouch(reason="the host was put back")
+    assert host.ledger().health()["problems"] == []
+    host.run(reversibility="destructive")
 
 
 def test_judging_writes_nothing(host: Host, tmp_path: Path) -> None:

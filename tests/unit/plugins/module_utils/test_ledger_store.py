@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _ledger_store
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lines import to_json
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import (
     LedgerError,
     Store,
-    to_json,
 )
 
 
@@ -189,3 +192,120 @@ def test_names_that_are_not_utf8_survive(store: Store) -> None:
     store.append({"name": name})
     assert names(store) == [name]
     assert to_json({"name": name}).isascii()
+
+
+# The end, by the head
+
+
+def cut(path: str, count: int) -> None:
+    """Take lines from the end, as a file that was put back or copied half does."""
+    file = Path(path)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[: len(lines) - count]))
+
+
+def crash_before_the_head(store: Store, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "_note_head", lambda *_arguments, **_options: None)
+        store.append({"name": name})
+
+
+def test_lines_that_are_gone_from_the_end_are_noticed(store: Store) -> None:
+    for name in "abcde":
+        store.append({"name": name})
+    assert store.read().end == ""
+    cut(store.path, 2)
+    assert store.read().end == "its last entry is 3, and 5 were written: the end is missing"
+    # What comes next does not take the place of what is gone.
+    assert store.append({"name": "f"})[1]["seq"] == 6
+
+
+def test_a_crash_between_line_and_head_is_no_loss(store: Store) -> None:
+    store.append({"name": "a"})
+    crash_before_the_head(store, "b")
+    assert store.read().end == ""
+    store.append({"name": "c"})
+    assert (store.read().end, names(store)) == ("", ["a", "b", "c"])
+    # No crash leaves it further behind: somebody put an old head back.
+    crash_before_the_head(store, "d")
+    crash_before_the_head(store, "e")
+    for _number in range(2):
+        assert (
+            store.read().end
+            == "its head, entry 3, is of another ledger than its last entry, "
+            + str(len(names(store)))
+        )
+        store.append({"name": "f"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda head: head.unlink(), "its head is missing"),
+        (lambda head: head.write_bytes(b""), "its head is damaged"),
+        (lambda head: head.write_bytes(b'{"seq":"2","uid":"x"}'), "its head is damaged"),
+        (lambda head: head.write_bytes(b'{"seq":2,"uid":"x"}'), "is of another ledger"),
+        (lambda head: head.write_bytes(b'{"seq":0,"uid":"x"}'), "is of another ledger"),
+    ],
+)
+def test_a_head_that_does_not_hold_is_told_until_a_human_has_looked(
+    store: Store, damage: Any, said: str
+) -> None:
+    for name in "ab":
+        store.append({"name": name})
+    damage(Path(store.head))
+    assert said in store.read().end
+    # What is written then does not hide it.
+    store.append({"name": "c"})
+    assert said in store.read().end
+    store.append({"name": "looked"}, renew=True)
+    assert store.read().end == ""
+
+
+def test_the_head_needs_no_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.append({"name": "a"})
+    store.provide()
+    before = Path(store.head).stat()
+    monkeypatch.setattr(_ledger_store, "os", FullDisk(Path(store.path), Path(store.head)))
+    for number in range(8):
+        store.append({"name": str(number)})
+        assert store.read().end == ""
+    after = Path(store.head).stat()
+    assert (after.st_size, after.st_ino) == (before.st_size, before.st_ino)
+    # It remembers what memory forgot, too.
+    Path(store.path).parent.parent.joinpath("run", "ledger.jsonl").unlink()
+    assert "the end is missing" in store.read().end
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.sampled_from(["append", "full", "crash", "provide"]), max_size=12),
+    gone=st.integers(min_value=0, max_value=20),
+)
+def test_a_loss_at_the_end_is_told_from_a_crash(steps: list[str], gone: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(
+            f"{folder}/var/ledger.jsonl", memory=[f"{folder}/run/ledger.jsonl"], reserve_bytes=512
+        )
+        store.append({"name": "first"})
+        ahead = 0
+        for step in steps:
+            if step == "provide":
+                store.provide()
+            elif step == "crash" and not ahead:
+                crash_before_the_head(store, step)
+                ahead = 1
+            else:
+                with pytest.MonkeyPatch.context() as patch:
+                    if step == "full":
+                        patch.setattr(_ledger_store, "os", FullDisk(Path(store.path)))
+                    store.append({"name": step})
+                ahead = 0
+            assert store.read().end == ""
+        # Moves everything to the ledger.
+        store.append({"name": "last"})
+        count = len(store.read().entries)
+        gone = min(gone, count)
+        cut(store.path, gone)
+        assert bool(store.read().end) == bool(gone)
+        assert store.append({"name": "next"})[1]["seq"] == count + 1

@@ -243,9 +243,21 @@ def test_the_list_is_of_exact_names(unit: str, allowed: list[str], expected: boo
     assert matches(unit, allowed) is expected
 
 
-def test_waiting_for_a_disk_is_not_use() -> None:
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        pytest.param({"idle": 0.1, "iowait": 0.8}, 0.9, id="waiting for a disk is not use"),
+        pytest.param({"user": 1.0, "idle": 0.0, "iowait": 0.0}, 0.0, id="all of it is used"),
+        pytest.param(
+            {"user": 0.0, "idle": 0.0, "iowait": 0.0},
+            1.0,
+            id="figures that stand still tell nothing",
+        ),
+    ],
+)
+def test_what_was_idle(shares: dict[str, float], expected: float) -> None:
     sample = Sample(
-        seconds=1, cpus=2, shares={"idle": 0.1, "iowait": 0.8}, memory={"total": 1, "available": 1},
+        seconds=1, cpus=2, shares=shares, memory={"total": 1, "available": 1},
         psi={}, load=[], oom_kills=0, oom_messages=[], consumers=[],
     )  # fmt: skip
-    assert sample.idle_share == pytest.approx(0.9)
+    assert sample.idle_share == pytest.approx(expected)

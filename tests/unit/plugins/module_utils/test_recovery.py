@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import re
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,7 +16,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    KoprogoError,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import (
     Ledger,
     RefusedError,
@@ -117,6 +123,7 @@ def recovery(host: Host, **options: Any) -> UnitRecovery:
         ({"active": "failed", "sub": "failed"}, "down"),
         ({"active": "inactive", "sub": "dead"}, "down"),
         ({"active": "activating", "sub": "auto-restart"}, "down"),
+        ({"active": "activating", "sub": "start-pre"}, "starting"),
     ],
 )
 def test_the_unit_alone_tells_where_there_is_no_endpoint(
@@ -138,6 +145,68 @@ def test_what_answers_badly_is_unwell_and_may_be_restarted() -> None:
         seen = mine.look()
     assert (seen["condition"], seen["health"]["status"]) == ("unwell", 500)
     assert mine.refusal(seen) == ("", "")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080/health", "file:///etc/hostname", "http:///health"])
+def test_a_health_endpoint_that_is_no_web_address_is_an_error(url: str) -> None:
+    with pytest.raises(InputError, match=f"health_url must begin with http:// .* found '{url}'"):
+        recovery(Host(), health_url=url)
+
+
+@contextlib.contextmanager
+def untrusted(folder: Path) -> Iterator[str]:
+    """A TLS endpoint whose certificate nobody has signed."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"),
+            *("-keyout", str(folder / "key"), "-out", str(folder / "crt")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "crt", folder / "key")
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}/health"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_answer_that_tells_of_the_question_restarts_nothing(tmp_path: Path) -> None:
+    for status in (301, 404, 403):
+        with endpoint(status) as url:
+            mine = recovery(Host(), health_url=url)
+            seen = mine.look()
+        code, reason = mine.refusal(seen)
+        assert (seen["condition"], code) == ("unclear", "unclear")
+        assert f"found status {status}. Correct the option health_url." in reason
+    with untrusted(tmp_path) as url:
+        mine = recovery(Host(), health_url=url)
+        assert "certificate verify failed" in mine.refusal(mine.look())[1]
+    mine = recovery(Host(), health_url="http://no-such-host.invalid/health")
+    assert mine.refusal(mine.look())[0] == "unclear"
+    # Nobody listens although the unit runs: that is the service.
+    with silence() as url:
+        pass
+    assert recovery(Host(), health_url=url).look()["condition"] == "hung"
+
+
+def test_a_unit_on_its_way_up_is_waited_for_and_then_left_alone() -> None:
+    host = Host(active="activating", sub="start-pre")
+    mine = recovery(host, wait=0.1)
+    code, reason = mine.refusal(mine.look())
+    assert code == "starting"
+    assert "koprogo-api.service is activating (start-pre) after 0.1 s still" in reason
+
+    def comes_up(_seconds: float) -> None:
+        host.active, host.sub = "active", "running"
+
+    mine.sleep = comes_up
+    assert mine.look()["condition"] == "healthy"
 
 
 def test_a_service_that_blames_its_database_is_not_restarted() -> None:
@@ -214,6 +283,7 @@ def test_a_restart_that_does_not_help_says_so() -> None:
         ({"name": "x"}, "expected one of tcp, url and unit for x, found 0"),
         ({"name": "x", "tcp": "a:1", "unit": "b"}, "found 2"),
         ({"name": "x", "tcp": "nothing"}, "expected host:port for x, found 'nothing'"),
+        ({"name": "x", "url": "db1:80"}, "url of x must begin with http:// .* found 'db1:80'"),
     ],
 )
 def test_a_wrong_dependency_is_explained(options: dict[str, Any], expected: str) -> None:
@@ -234,9 +304,15 @@ def test_the_clusters_of_the_host_and_the_one_that_is_meant() -> None:
     host.answers["pg_lsclusters"] = (0, LISTING)
     found = clusters(host)
     assert [c.unit for c in found] == ["postgresql@15-main.service", "postgresql@17-other.service"]
-    assert choose(found, version="17", name="").port == 5433
-    with pytest.raises(InputError, match=r"found 15/main, 17/other"):
-        choose(found, version="", name="")
+    assert choose(found, version="17").port == choose(found, port=5433).port == 5433
+    for options, wanted in (
+        ({}, "any/any (port any)"),
+        ({"name": "main", "port": 5433}, "any/main (port 5433)"),
+        ({"version": "16"}, "16/any (port any)"),
+    ):
+        known = "15/main (port 5432), 17/other (port 5433)"
+        with pytest.raises(InputError, match=re.escape(f"found {wanted}, and here are {known}.")):
+            choose(found, **options)
     host.answers["pg_lsclusters"] = (127, "")
     with pytest.raises(InputError, match="Expected Debian's pg_lsclusters"):
         clusters(host)
@@ -311,6 +387,7 @@ def postgresql(tmp_path: Path, host: Host, **options: Any) -> PostgresqlRecovery
         ((2, "fe_sendauth: no password supplied"), 0, "closed"),
         ((2, "connection to server failed: timeout expired"), 2, "hung"),
         ((124, ""), 2, "hung"),
+        ((1, "ERROR:  canceling statement due to statement timeout"), 0, "slow"),
         ((2, "No such file or directory"), 2, "down"),
     ],
 )
@@ -320,6 +397,13 @@ def test_what_the_server_says(
     host = Host()
     host.answers = {"psql": answer, "pg_isready": (isready, "")}
     assert postgresql(tmp_path, host).ask()[0] == expected
+
+
+def test_a_server_that_is_only_busy_is_not_restarted(tmp_path: Path) -> None:
+    host = Host()
+    host.answers = {"psql": (1, "ERROR:  canceling statement due to statement timeout")}
+    mine = postgresql(tmp_path, host)
+    assert mine.refusal(mine.look())[0] == "overloaded"
 
 
 def test_a_server_that_serves_others_is_never_restarted(tmp_path: Path) -> None:
@@ -367,6 +451,16 @@ def test_a_postmaster_in_another_folder_is_not_down(tmp_path: Path) -> None:
     code, reason = mine.refusal(seen | {"lock_file": lock})
     assert code == "no_access"
     assert "/run/elsewhere" in reason
+
+
+def test_another_name_of_the_same_folder_is_no_other_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var-run").symlink_to("run")
+    host = Host()
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host, socket=str(tmp_path / "var-run"))
+    lock = {"state": "held", "ours": True, "pid": 4711, "socket": str(tmp_path / "run")}
+    assert mine.refusal(mine.look() | {"lock_file": lock})[0] != "no_access"
 
 
 def test_damage_stops_it(tmp_path: Path) -> None:
@@ -496,6 +590,22 @@ def test_a_refusal_touches_nothing_and_in_check_mode_is_only_said(ledger: Ledger
     with pytest.raises(RefusedError, match="Refused restart:x: the cause is elsewhere") as caught:
         forbidden.run({}, check=False, ledger=ledger)
     assert caught.value.as_result()["code"] == "dependency"
+
+
+def test_a_wrong_option_is_a_refusal_unless_something_was_done(ledger: Ledger) -> None:
+    with pytest.raises(InputError) as wrong:
+        remedy().run({"budget": 99}, check=False, ledger=ledger)
+    result = wrong.value.as_result()
+    assert (result["refused"], result["code"]) == (True, "input")
+    assert ledger.read().entries == []
+
+    def act() -> tuple[str, dict[str, Any]]:
+        raise InputError("psql is gone")
+
+    with pytest.raises(KoprogoError, match="psql is gone") as late:
+        remedy(act=act).run({}, check=False, ledger=ledger)
+    assert "refused" not in late.value.as_result()
+    assert ledger.read().entries[-1]["outcome"] == "failed"
 
 
 def test_what_did_not_help_is_a_failure_with_all_evidence(ledger: Ledger) -> None:

@@ -66,6 +66,7 @@ class Manager:
         self.refused: set[str] = set()
         self.later: list[dict[str, str]] = []
         self.verbs: list[str] = []
+        self.now = 0.0
 
     def answer(self, argv: list[str]) -> tuple[int, str]:
         if argv[0] == "journalctl":
@@ -83,19 +84,25 @@ class Manager:
         self.unit |= self.effects.get(verb, {})
         return 0, ""
 
-    def sleep(self, _seconds: float) -> None:
-        """Time passes: the unit goes on to its next state."""
+    def sleep(self, seconds: float) -> None:
+        """Time passes, only here: the unit goes on to its next state."""
+        self.now += seconds
         if self.later:
             self.unit |= self.later.pop(0)
-        else:
-            time.sleep(0.01)
 
     def keep(
         self, state: str = "started", *, enabled: bool | None = True, check: bool = False
     ) -> dict[str, Any]:
         self.verbs.clear()
         systemd = Systemd(ListeningRunner(self.answer))
-        keeper = Keeper(systemd, "x.service", check=check, settle=0.05, sleep=self.sleep)
+        keeper = Keeper(
+            systemd,
+            "x.service",
+            check=check,
+            settle=1.0,
+            sleep=self.sleep,
+            clock=lambda: self.now,
+        )
         if state == "started":
             keeper.started(enabled=enabled)
         else:

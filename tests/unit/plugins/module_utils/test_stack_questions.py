@@ -378,16 +378,31 @@ def test_data_sources_are_asked_through_grafana() -> None:
         "/api/datasources": sources,
         "/api/datasources/proxy/uid/p/api/v1/query": {"status": "success"},
     }
-    checks = ask(grafana_questions(api(pages, headers={"Authorization": "x"})))
+    checks = ask(grafana_questions(api(pages, headers={"Authorization": "x"}), {}))
     assert [c.result for c in checks] == ["passed", "passed", "skipped"]
     del pages["/api/datasources/proxy/uid/p/api/v1/query"]
-    checks = ask(grafana_questions(api(pages, headers={"Authorization": "x"})))
+    checks = ask(grafana_questions(api(pages, headers={"Authorization": "x"}), {}))
     assert [c.result for c in checks] == ["passed", "failed"]
 
 
+def test_grafana_has_the_dashboards_that_were_provisioned() -> None:
+    pages: Pages = {
+        "/api/health": {"database": "ok"},
+        "/api/datasources": [],
+        "/api/search": lambda query: [{"uid": "a"}] if query["type"] == "dash-db" else [],
+    }
+    look = api(pages, headers={"Authorization": "x"})
+    there, missing = (
+        ask(grafana_questions(look, wanted))[-1]
+        for wanted in ({"a": "A"}, {"a": "A", "b": "B", "c": "C"})
+    )
+    assert (there.check, there.result) == ("dashboards", "passed")
+    assert (missing.result, missing.evidence) == ("failed", "Grafana lacks B, C")
+
+
 def test_grafana_without_a_password_says_so() -> None:
-    checks = ask(grafana_questions(api({"/api/health": {"database": "ok"}})))
-    assert [c.result for c in checks] == ["passed", "skipped"]
+    checks = ask(grafana_questions(api({"/api/health": {"database": "ok"}}), {"a": "A"}))
+    assert [c.result for c in checks] == ["passed", "skipped", "skipped"]
 
 
 def test_only_what_failed_is_asked_again() -> None:

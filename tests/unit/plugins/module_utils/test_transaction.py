@@ -23,7 +23,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 from ansible_collections.koprogo.observability.plugins.module_utils._transaction_report import (
     Report,
 )
-from tests.unit.plugins.module_utils.transaction_lab import Host
+from tests.unit.plugins.module_utils.transaction_lab import UNIT, Host
 
 OLD = {"a.yml": "one\n", "rules/r.yml": "r\n", "unit.conf": "u\n"}
 LINKS = {"demo.service.d/50.conf": "unit.conf"}
@@ -260,6 +260,21 @@ def test_a_checker_that_is_not_installed(host: Host) -> None:
     assert host.content() == {}
 
 
+def test_a_checker_that_needs_what_the_run_makes_first(host: Host) -> None:
+    later = host.root / "later.crt"
+    check = {"argv": ["test", "-e", str(later)], "needs": [str(later)]}
+    verdict = host.run(host.request(OLD, validate=[check, ["true"]]), check_mode=True).verdict
+    assert not verdict.validated
+    assert verdict.reason == f"'test -e {later}' cannot run yet: {later} does not exist"
+    with pytest.raises(ValidationError, match="is refused by 'false'"):
+        host.run(host.request(OLD, validate=[check, ["false"]]), check_mode=True)
+    request = host.request(OLD, validate=[check])
+    with pytest.raises(ValidationError, match="is refused by 'test"):
+        host.run(request)
+    later.touch()
+    assert host.run(request, check_mode=True).verdict.validated
+
+
 def test_an_owner_who_does_not_exist(host: Host) -> None:
     request = host.request(OLD, group="no-such-group")
     report = host.run(request, check_mode=True)
@@ -305,6 +320,32 @@ def test_a_stranger_at_a_links_path_is_refused(configured: Host, what: str) -> N
     with pytest.raises(ConflictError, match=r"new\.d"):
         configured.run(configured.request(OLD, links={**LINKS, "new.d/x.conf": "a.yml"}))
     assert configured.snapshot() == before
+
+
+def test_a_file_that_is_known_gives_its_place_and_gets_it_back(host: Host) -> None:
+    path = host.systemd / "packaged.conf"
+    path.write_text("packaged\n")
+    path.chmod(0o600)
+    row = {"contents": ["packaged\n"], "advice": "Put it elsewhere."}
+    options: dict[str, Any] = {"links": {path.name: "a.yml"}, "replaces": {str(path): row}}
+    before = host.snapshot()
+    predicted = host.run(host.request(OLD, **options), check_mode=True)
+    assert host.snapshot() == before
+    report = host.run(host.request(OLD, **options))
+    assert report.plan.links == predicted.plan.links
+    assert rows(report)[str(path)] == ("packaged\n", f"-> {host.base}/demo/a.yml\n")
+    assert host.linked() == {path.name: "one\n"}
+    assert not host.run(host.request(OLD, **options)).changed
+    host.run(host.request({}))
+    assert not path.is_symlink()
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("packaged\n", 0o600)
+    assert list(host.systemd.iterdir()) == [path]
+
+    path.write_text("packaged\nand more\n")
+    before = host.snapshot()
+    with pytest.raises(ConflictError, match=r"not ours.* Put it elsewhere\. Move it away"):
+        host.run(host.request(OLD, **options))
+    assert host.snapshot() == before
 
 
 def test_a_directory_in_the_place_of_a_file_is_refused(configured: Host) -> None:
@@ -430,6 +471,18 @@ def test_absent(configured: Host) -> None:
     assert configured.links() == set()
     assert calls(configured) == ["daemon-reload", "restart"]
     assert not configured.run(configured.request({})).changed
+
+
+def test_absent_where_the_service_cannot_run_without_us(configured: Host) -> None:
+    configured.remember(broken=True)
+    report = configured.run(configured.request({}))
+    assert report.changed
+    (warning,) = report.warnings
+    assert f"{UNIT} does not restart: refused\nthe daemon's last words" in warning
+    assert configured.leftovers() == []
+    assert configured.links() == set()
+    again = configured.run(configured.request({}))
+    assert (again.changed, again.warnings, calls(configured)) == (False, [], [])
 
 
 def test_absent_on_a_host_that_never_had_it(host: Host) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -166,6 +167,30 @@ def test_every_single_step(old: Linked, new: Linked, healing: Linked) -> None:
     while killed:
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
             killed = one_step(Host(Path(folder)), step, old, new, healing)
+        step += 1
+    assert step > 15
+
+
+@pytest.mark.parametrize("files", [NEW, BAD])
+def test_a_replaced_file_is_lost_at_no_step(files: dict[str, str]) -> None:
+    killed, step = True, 0
+    while killed:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+            host = Host(Path(folder))
+            path = host.systemd / "packaged.conf"
+            path.write_text("packaged")
+            options: dict[str, Any] = {
+                "links": {path.name: "a.yml"},
+                "replaces": {str(path): {"contents": ["packaged"], "advice": ""}},
+            }
+            killed = host.run_and_die(host.request(files, **options), at=step)
+            # Before the exchange, and after a first set was taken back, the link leads nowhere.
+            assert not path.exists() or path.read_text() in ("packaged", files["a.yml"])
+            host.run_and_die(host.request({}), at=step % 7)
+            host.run(host.request({}))
+            assert not path.is_symlink()
+            assert path.read_text() == "packaged"
+            assert list(host.systemd.iterdir()) == [path]
         step += 1
     assert step > 15
 

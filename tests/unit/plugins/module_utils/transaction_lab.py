@@ -91,7 +91,8 @@ class FakeSystemd:
 
     def _load(self, how: str) -> None:
         content = self.host.content()
-        if any("refused" in text for text in content.values()):
+        refused = any("refused" in text for text in content.values())
+        if refused or self.host.memory().get("broken"):
             if how == "restart":
                 self.host.remember(active="failed")
             raise ServiceError(f"{UNIT} does not {how}: refused")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ def test_good_settings(given: Any) -> None:
         ({"ApiDown": {"for": "-1m"}}, ["ApiDown.for: expected a duration", "'-1m'"]),
         ({"ApiDown": {"for": 60}}, ["ApiDown.for: expected a duration", "'60'"]),
         ({"ApiDown": {"keep_firing_for": "soon"}}, ["keep_firing_for: expected a duration"]),
+        ({"FailedLogins": {"keep_firing_for": "5m"}}, ["keep_firing_for: unknown setting"]),
         ({"ApiDown": {"severity": "high"}}, ["expected one of critical, warning, info", "'high'"]),
         ({"ApiDown": {"enabled": "no"}}, ["enabled: expected true or false", "'no'"]),
         ({"ApiDown": {"threshold": 1}}, ["ApiDown.threshold: unknown setting"]),
@@ -116,6 +118,18 @@ def test_a_host_cannot_set_what_concerns_the_deployment() -> None:
 def test_alerts_that_exist_already(files: Any, taken: Any, words: list[str]) -> None:
     [error] = own_rule_errors("prometheus_rules", files, taken)
     assert all(word in error for word in words), error
+
+
+@pytest.mark.parametrize(("severity", "found"), [("info", 1), ("critical", 0)])
+def test_prometheus_and_loki_share_their_alerts_names(severity: str, found: int) -> None:
+    def file(labels: dict[str, str]) -> Any:
+        return {"g": {"groups": [{"rules": [{"alert": "Mine", "expr": "x", "labels": labels}]}]}}
+
+    beside = ("prometheus_rules", file({"severity": "info"}))
+    errors = own_rule_errors("loki_rules", file({"severity": severity}), {}, beside=beside)
+    assert len(errors) == found
+    assert all("found it in 'prometheus_rules.g' too" in error for error in errors)
+    assert own_rule_errors("loki_rules", file({}), {}, beside=("prometheus_rules", "text")) == []
 
 
 @pytest.mark.parametrize(
@@ -201,7 +215,12 @@ def test_links_lead_where_grafana_is() -> None:
     assert rule["annotations"]["remediation"].startswith(
         "ansible-playbook playbooks/remediate/api_down.yml -l "
     )
-    [rule] = rules(dashboard_url="https://g", runbook_url="https://r/")["ApiDown"]
+    [rule] = rules(dashboard_url="https://g", runbook_url="https://r/", inventory="-i hosts.yml")[
+        "ApiDown"
+    ]
+    assert rule["annotations"]["remediation"] == (
+        "ansible-playbook -i hosts.yml playbooks/remediate/api_down.yml -l {{ $labels.host }}"
+    )
     assert rule["annotations"]["dashboard_url"].startswith("https://g/d/")
     assert rule["annotations"]["runbook_url"] == "https://r/api_down.md"
 
@@ -211,11 +230,17 @@ def test_loki_takes_the_same_settings() -> None:
         "mon1",
         GROUPS,
         hostvars(db1={"DatabaseErrors": {"threshold": 99}}),
-        alerts={"ApiErrorBurst": {"threshold": 7}, "FailedLogins": {"enabled": False}},
+        alerts={
+            "ApiErrorBurst": {"threshold": 7},
+            "ApiSlowRequests": {"milliseconds": 250},
+            "FailedLogins": {"enabled": False},
+        },
         own={"mine": {"groups": []}},
     )
     text = str(files)
     assert "> 7" in text
+    # In the rule, in its text, and in the link to the lines.
+    assert re.findall(r"duration_ms(?: > |%20%3E%20)(\d+)", text) == ["250", "250"]
     assert "FailedLogins" not in text
     assert 'job="postgresql",host=~"db1"' in text
     assert list(files) == ["koprogo-logs", "mine"]

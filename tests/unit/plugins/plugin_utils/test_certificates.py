@@ -10,13 +10,21 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
     alternative_name,
     expiry_metrics,
+    key_file,
     key_fingerprint,
+    option_errors,
     reissue_reasons,
     request_problems,
 )
@@ -65,6 +73,11 @@ def fingerprint(pem: str) -> str:
     return key_fingerprint(x509.load_pem_x509_certificate(pem.encode()))
 
 
+def shown(key: Key, encryption: KeySerializationEncryption | None = None) -> str:
+    kept = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+    return kept.decode()
+
+
 @pytest.fixture(scope="module")
 def pki() -> dict[str, Any]:
     host, ca = new_key(), new_key()
@@ -87,6 +100,25 @@ def reasons(pki: dict[str, Any], **changes: Any) -> list[str]:
     }
     pem = changes.pop("pem", pki["pem"])
     return reissue_reasons(pem, **(arguments | changes))
+
+
+def test_certificates_of_the_users_own_are_judged(pki: dict[str, Any]) -> None:
+    own = {"pki_certificate": pki["pem"], "pki_ca_certificate": pki["authority"]}
+    key = {"pki_private_key": shown(pki["host"])}
+    assert option_errors({}) == option_errors(own) == option_errors(own | key) == []
+    assert key_file({}) == key_file(own | key) == []
+    assert [one["path"] for one in key_file(own)] == ["/var/lib/koprogo/pki/host.key"]
+    for changes, expected in (
+        ({"pki_ca_certificate": ""}, "pki_ca_certificate: expected the authorities of pki_cert"),
+        ({"pki_ca_certificate": "x"}, "pki_ca_certificate: expected certificates in PEM format"),
+        ({"pki_private_key": shown(pki["ca"])}, "pki_private_key: expected the key of pki_cert"),
+        (
+            {"pki_private_key": shown(pki["host"], BestAvailableEncryption(b"secret"))},
+            "pki_private_key: expected an unencrypted key in PEM format",
+        ),
+    ):
+        (error,) = option_errors(own | key | changes)
+        assert error.startswith(expected)
 
 
 def test_a_certificate_that_serves_is_kept(pki: dict[str, Any]) -> None:

@@ -22,8 +22,7 @@ TLS = {"ca_file": "/ca", "cert_file": "/crt", "key_file": "/key"}
 def settings(**changes: Any) -> dict[str, Any]:
     return {
         "labels": {"host": "h", "deployment": "test"},
-        "address": "192.0.2.1",
-        "door_port": 4318,
+        "door": "192.0.2.1:4318",
         "tls": TLS,
         "destinations": ["https://192.0.2.1:4318"],
         "local": "http://127.0.0.1:3100/otlp",
@@ -74,7 +73,18 @@ def test_a_monitoring_host_demands_certificates_and_keeps_others_lines_to_itself
     assert door["tls"]["client_ca_file"] == "/ca"
     pipelines = found["service"]["pipelines"]
     assert pipelines["logs/door"]["exporters"] == ["otlp_http/http_127_0_0_1_3100_otlp"]
-    assert len(pipelines["logs/host"]["exporters"]) == 2
+    outlets = [p["exporters"] for name, p in pipelines.items() if name != "logs/door"]
+    assert outlets == [["otlp_http/http_127_0_0_1_3100_otlp"], ["otlp_http/https_peer_4318"]]
+
+
+def test_a_destination_that_is_down_keeps_no_line_from_another_one() -> None:
+    found = config("app1", GROUPS, destinations=["https://a:1", "https://b:1"])
+    pipelines = list(found["service"]["pipelines"].values())
+    assert len(pipelines) == 2
+    first, second = pipelines[0], pipelines[1]
+    assert len(first["receivers"]) == len(second["receivers"]) == 3
+    assert not {*first["receivers"]} & {*second["receivers"]}
+    assert all(len(pipeline["exporters"]) == 1 for pipeline in pipelines)
 
 
 def test_other_hosts_have_no_door_and_use_their_certificate() -> None:
@@ -112,8 +122,9 @@ def test_a_queue_keeps_its_name_when_destinations_come_and_go() -> None:
 
 
 def test_every_pipeline_names_only_what_exists() -> None:
+    several = {"destinations": ["https://a:1", "https://b:1"]}
     for host, groups in (("mon1", GROUPS), ("app1", GROUPS), ("box", SINGLE)):
-        found = config(host, groups)
+        found = config(host, groups, **(several if host == "app1" else {}))
         for pipeline in found["service"]["pipelines"].values():
             for kind in ("receivers", "processors", "exporters"):
                 assert set(pipeline[kind]) <= set(found[kind]), (host, kind)

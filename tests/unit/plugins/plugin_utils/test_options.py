@@ -10,6 +10,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue i
 from ansible_collections.koprogo.observability.plugins.plugin_utils._options import (
     missing_errors,
     option_errors,
+    variable_errors,
 )
 
 
@@ -69,4 +70,27 @@ def test_what_a_component_cannot_do_without(
     role: str, variables: dict[str, Any], missing: list[str]
 ) -> None:
     (component,) = (c for c in CATALOGUE if c.name == role)
-    assert [error.split(":")[0] for error in missing_errors(component, variables)] == missing
+    errors = missing_errors(role, component.needs, variables)
+    assert [error.split(":")[0] for error in errors] == missing
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"koprogo_protct": True}, "koprogo_protct: unknown option; did you mean koprogo_protect?"),
+        ({"koprogo_zzz": 1}, "koprogo_zzz: unknown option; expected one of koprogo_deployment, "),
+        ({"koprogo_protect": "maybe"}, "'koprogo_protect' is of type str"),
+        ({"koprogo_api_port": "web"}, "'koprogo_api_port' is of type str"),
+        ({"koprogo_api_port": 0}, "koprogo_api_port: expected a TCP port from 1 to 65535, found"),
+        ({"koprogo_remediation_max_hosts": "all"}, "'koprogo_remediation_max_hosts' is of type"),
+        ({"koprogo_allowlist": {}}, "'koprogo_allowlist' is of type dict"),
+    ],
+)
+def test_the_inventorys_own_variables_are_judged(variables: dict[str, Any], words: str) -> None:
+    (error,) = variable_errors(variables)
+    assert words in error
+
+
+def test_sound_variables_of_the_inventory() -> None:
+    texts = {"koprogo_protect": "true", "koprogo_api_port": "8081", "koprogo_omit": ["grafana"]}
+    assert variable_errors(texts) == []

@@ -8,6 +8,8 @@ import pytest
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._protection import (
     host_needs,
+    local_connection,
+    postgresql_word,
     variable_errors,
 )
 
@@ -22,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._protection 
         ("fail2ban", {"fail2ban_jails": {"a b": {"logpath": "/x"}}}, "letters, digits"),
         ("fail2ban", {"fail2ban_jails": {"own": "x"}}, "expected options by name"),
         ("fail2ban", {"fail2ban_watch_interval": "soon"}, "fail2ban_watch_interval: expected"),
+        ("firewall", {"firewall_watch_interval": "soon"}, "firewall_watch_interval: expected"),
         ("suricata", {"suricata_home_net": ["10.0.0.0/33"]}, "suricata_home_net: expected"),
         ("suricata", {"suricata_interfaces": []}, "suricata_interfaces: expected at least one"),
         ("crowdsec", {"crowdsec_ban_duration": "long"}, "crowdsec_ban_duration: expected"),
@@ -33,7 +36,7 @@ def test_a_mistake_has_a_sentence(role: str, variables: dict[str, Any], expected
     assert any(expected in error for error in variable_errors(role, variables))
 
 
-@pytest.mark.parametrize("role", ["fail2ban", "suricata", "crowdsec", "loki"])
+@pytest.mark.parametrize("role", ["fail2ban", "suricata", "crowdsec", "firewall", "loki"])
 def test_defaults_are_sound(role: str) -> None:
     assert variable_errors(role, {}) == []
 
@@ -43,9 +46,9 @@ def test_what_the_host_must_have() -> None:
         ["suricata", "fail2ban", "crowdsec"], {"suricata_interfaces": ["eth7"]}, ["api"]
     )
     assert needs["interfaces"] == ["eth7"]
-    assert needs["logs"] == {"fail2ban_api_log": "/var/log/koprogo/api.log"}
+    (log,) = needs["files"]
+    assert (log["option"], log["path"]) == ("fail2ban_api_log", "/var/log/koprogo/api.log")
     assert needs["control_node"] is True
-    assert needs["extra_ports"]["crowdsec.service"] == 8079
 
 
 @pytest.mark.parametrize(
@@ -58,4 +61,17 @@ def test_a_control_node_that_is_known_need_not_be_asked(variables: dict[str, Any
 
 def test_nothing_asked_nothing_needed() -> None:
     needs = host_needs(["node_exporter"], {}, ["api"])
-    assert needs == {"interfaces": [], "logs": {}, "control_node": False, "extra_ports": {}}
+    assert needs == {"interfaces": [], "files": [], "control_node": False}
+
+
+def test_the_word_of_a_host_stays_what_it_is() -> None:
+    """Another one would leave the jail blind until PostgreSQL reads its prefix again."""
+    assert postgresql_word("MDEyMw==") == "fb10b4744fc1"
+    assert postgresql_word("MDEyNA==") != postgresql_word("MDEyMw==")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "local"), [("ssh", False), ("paramiko", False), ("local", True), ("docker", True)]
+)
+def test_who_comes_without_an_address(plugin: str, *, local: bool) -> None:
+    assert local_connection(plugin) is local

@@ -8,14 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.plugin_utils._remediation import (
     OUTCOMES,
     fleet_problem,
+    inventory_flags,
     limit_problem,
     outcome_of,
 )
 
 KNOWN = ["api1", "api2", "db1", "web-1.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "flags"),
+    [
+        (["/project/inventories/demo"], ""),
+        (["/project/inventories/production"], "-i inventories/production"),
+        (["/project/inventories/demo/hosts.yml"], "-i inventories/demo/hosts.yml"),
+        (["/projects/hosts"], "-i /projects/hosts"),
+        (["/project/my hosts", "api1,"], "-i 'my hosts' -i api1,"),
+        (["inventories/production"], "-i inventories/production"),
+        ([], ""),
+    ],
+)
+def test_a_command_names_the_inventory_that_it_needs(sources: list[str], flags: str) -> None:
+    usual = ["/project/inventories/demo"]
+    assert inventory_flags(sources, project="/project", usual=usual) == flags
 
 
 def problem(limit: str, *, played: list[str] | None = None, maximum: int = 1) -> str:
@@ -132,6 +151,18 @@ def test_a_host_that_was_lost_is_no_success() -> None:
     assert "was lost while it was helped: connection refused" in verdict["reason"]
 
 
+def test_a_target_that_is_not_reached_names_the_policies_that_did_not_act() -> None:
+    done = {"policy": "old_logs", "status": "done", "reason": ""}
+    skipped = {"policy": "docker", "status": "skipped", "reason": "no Docker here"}
+    refused = {"policy": "backups", "status": "refused", "reason": "its budget is spent"}
+    act = {"changed": True, "target_reached": False, "policies": [done, skipped, refused]}
+    reason = outcome_of([act], alert="gone", check=False)["reason"]
+    assert reason == (
+        "not all that may go went: policy backups was refused (its budget is spent); "
+        "the target is not reached"
+    )
+
+
 ACTED = {"changed": True, "outcome": "resolved"}
 NOTHING = {"changed": False, "outcome": ""}
 
@@ -148,6 +179,7 @@ NOTHING = {"changed": False, "outcome": ""}
         ({"changed": True, "outcome": "not_resolved", "msg": "x"}, "gone", False, "not_resolved"),
         ({"refused": True, "msg": "Refused x"}, "gone", False, "refused"),
         ({"refused": True, "reason": "x"}, "gone", True, "refused"),
+        (InputError("roots: found none.").as_result(), "gone", False, "refused"),
         ({"msg": "PostgreSQL does not answer"}, "gone", False, "inconclusive"),
         ({"changed": True, "target_reached": False}, "gone", False, "not_resolved"),
         ({"changed": True, "target_reached": False}, "unasked", True, "predicted"),

@@ -128,6 +128,11 @@ def test_what_a_role_needs_beside_its_program_comes_with_the_common_transaction(
 def test_packages_leave_out_what_the_role_must_do_itself(variables: dict[str, Any]) -> None:
     packages = topology.packages_of("db1", FLEET, hostvars(FLEET, db1=variables))
     assert "prometheus-node-exporter" not in packages
+    asked = topology.packages_of("db1", FLEET, hostvars(FLEET, db1=variables), pinned=True)
+    version = variables.get("node_exporter_version")
+    assert [one for one in asked if one.startswith("prometheus-node-exporter")] == (
+        [f"prometheus-node-exporter={version}"] if version else []
+    )
 
 
 def test_an_inventory_without_monitoring_is_refused() -> None:
@@ -176,7 +181,32 @@ def test_an_ipv6_address_is_bracketed() -> None:
 def test_a_port_that_is_no_number_is_left_to_the_options_check() -> None:
     variables = hostvars(SINGLE, box={"prometheus_port": "web"})
     assert topology.inventory_errors(SINGLE, variables) == []
-    assert "prometheus" not in {c.name for c, _port in topology.ports_of("box", SINGLE, variables)}
+    assert "prometheus_port" not in {p.option for p in topology.ports_of("box", SINGLE, variables)}
+
+
+def test_every_port_that_is_listened_on_is_known() -> None:
+    twins = {"all": ["mon1", "mon2"], "monitoring": ["mon1", "mon2"]}
+    variables = hostvars(twins, mon1={"koprogo_protect": True})
+    found = {p.option: (p.number, p.door) for p in topology.ports_of("mon1", twins, variables)}
+    assert {name for name, (_number, door) in found.items() if door} == {
+        "metrics_gateway_port",
+        "alertmanager_cluster_port",
+        "log_collector_door_port",
+    }
+    assert found["loki_grpc_port"] == (9096, False)
+    assert found["crowdsec_bouncer_port"] == (60601, False)
+    single = {p.option for p in topology.ports_of("box", SINGLE, hostvars(SINGLE))}
+    assert not {"log_collector_door_port", "alertmanager_cluster_port"} & single
+
+
+def test_a_door_on_anothers_port_is_refused() -> None:
+    errors = topology.inventory_errors(
+        FLEET, hostvars(FLEET, mon1={"log_collector_door_port": 9998})
+    )
+    assert errors == [
+        "host 'mon1': metrics_gateway_port and log_collector_door_port are both 9998; "
+        "expected a port of its own for each"
+    ]
 
 
 @pytest.mark.parametrize(

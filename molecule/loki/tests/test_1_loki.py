@@ -129,21 +129,3 @@ def test_a_rule_that_is_no_logql_is_rolled_back(host: Any) -> None:
     assert outcome.rc != 0, "Loki took a rule that it cannot evaluate"
     assert BOX.sh("readlink /etc/koprogo/loki") == before
     assert "ready" in get(host, f"{LOKI}/ready")
-
-
-def test_another_key_is_refused_and_absent_leaves_the_data_only() -> None:
-    gone = run_playbook(CONVERGE, "-e", json.dumps({"loki_state": "absent"}))
-    assert gone.rc == 0, gone.text
-    assert BOX.sh("ls /etc/koprogo/loki /etc/apt/sources.list.d/koprogo* 2>/dev/null || true") == ""
-    assert BOX.sh("dpkg-query -W -f '${Status}' loki 2>/dev/null || true").strip() in (
-        "",
-        "deinstall ok config-files",
-        "unknown ok not-installed",
-    )
-    assert "chunks" in BOX.sh("ls /var/lib/loki")
-    again = run_playbook(CONVERGE, "-e", json.dumps({"loki_state": "absent"}))
-    assert "changed=0" in again.text
-    wrong = run_playbook(CONVERGE, "-e", json.dumps({"loki_repository_fingerprint": "A" * 40}))
-    assert wrong.rc != 0
-    assert f"expected the one key {'A' * 40}, found " in wrong.text
-    assert BOX.sh("ls /etc/apt/sources.list.d/koprogo* 2>/dev/null || true") == ""

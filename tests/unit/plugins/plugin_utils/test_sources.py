@@ -1,0 +1,95 @@
+"""What a host fetches itself, and which runs would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.koprogo.observability.plugins.plugin_utils._sources import (
+    downloads,
+    selects,
+    vendors,
+)
+
+FACTS = {"ansible_facts": {"architecture": "x86_64"}}
+ARCHIVE = {"loki_install": "archive", "loki_archive_sha256": "0" * 64}
+URLS = {"amd64": "https://x/amd64.zip", "arm64": "https://x/arm64.zip"}
+
+
+@pytest.mark.parametrize(
+    ("run", "skip", "tags", "expected"),
+    [
+        (["all"], [], [], True),
+        (["all"], [], ["loki_install"], True),
+        (["all"], ["loki_install"], ["loki_install"], False),
+        (["all"], ["loki_install"], [], True),
+        (["loki_install"], [], ["loki_install"], True),
+        (["loki_configure"], [], ["loki_install"], False),
+        (["loki_install"], [], [], False),
+        (["tagged"], [], ["loki_install"], True),
+        (["tagged"], [], [], False),
+        (["untagged"], [], [], True),
+    ],
+)
+def test_tags_select_as_ansible_does(
+    run: list[str], skip: list[str], tags: list[str], expected: bool
+) -> None:
+    assert selects({"ansible_run_tags": run, "ansible_skip_tags": skip}, tags) is expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, ""),
+        (ARCHIVE | {"loki_archive": "/srv/loki.zip"}, ""),
+        (ARCHIVE | {"loki_archive": "https://x/loki.zip"}, "https://x/loki.zip"),
+        (ARCHIVE | {"loki_archive": URLS}, URLS["amd64"]),
+        (ARCHIVE | {"loki_install": "package", "loki_archive": URLS}, ""),
+    ],
+)
+def test_only_a_url_is_fetched_by_the_host(variables: dict[str, Any], url: str) -> None:
+    assert [one["url"] for one in downloads("loki", variables, FACTS)] == ([url] if url else [])
+
+
+@pytest.mark.parametrize(
+    ("other", "judged"),
+    [
+        ({}, False),
+        # Another file, checksum or architecture; one from a path; options that its own host refuses.
+        ({"loki_archive": "https://y/loki.zip"}, True),
+        ({"loki_archive_sha256": "1" * 64}, True),
+        ({"loki_archive": URLS, "ansible_facts": {"architecture": "aarch64"}}, True),
+        ({"loki_archive": "/srv/loki.zip"}, True),
+        ({"loki_archive": {"arm64": "https://x/amd64.zip"}}, True),
+    ],
+)
+def test_the_first_host_that_fetches_a_file_judges_it(other: dict[str, Any], judged: bool) -> None:
+    variables = ARCHIVE | {"loki_archive": URLS["amd64"]}
+    (found,) = downloads("loki", variables, FACTS, [FACTS | variables | other])
+    assert found["judged"] is judged
+    (found,) = downloads("loki", variables, FACTS)
+    assert found["judged"]
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "expected"),
+    [
+        ("loki", {}, ["https://apt.grafana.com"]),
+        ("grafana", {"grafana_repository": "https://mirror"}, ["https://mirror"]),
+        ("grafana", {"grafana_repository": ""}, []),
+        ("grafana", {"grafana_package_file": "/srv/grafana.deb"}, []),
+        ("grafana", {"grafana_install": "none"}, []),
+        ("prometheus", {}, []),
+    ],
+)
+def test_vendors_repositories(role: str, variables: dict[str, Any], expected: list[str]) -> None:
+    assert [one["uri"] for one in vendors(role, variables, FACTS)] == expected
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"), [("bookworm", ["bookworm-backports"]), ("trixie", [])]
+)
+def test_backports_are_of_the_release_that_needs_them(release: str, expected: list[str]) -> None:
+    facts = {"ansible_facts": {"distribution_release": release}}
+    assert [one["suites"] for one in vendors("suricata", {}, facts)] == expected

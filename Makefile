@@ -7,7 +7,7 @@ LAB := $(or $(PYTHON),$(error Python 3.11 or newer is needed: apt-get install py
 
 demo: ; @$(LAB) up
 demo-down: ; @$(LAB) down
-test: ; @$(LAB) test $(S)
+test: ; @$(LAB) test $(S) $(if $(T),--minutes $(T))
 check: ; @$(LAB) check
 lint: ; @$(LAB) lint
 bench: ; @$(LAB) bench

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -118,7 +119,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
     "check": ("lint without ansible-test, and unit tests", lambda _: quality.check()),
     "test": (
         "lint, unit tests, all scenarios and the demo",
-        lambda options: quality.test(options.only),
+        lambda options: quality.test(options.only, options.minutes),
     ),
     "docs": (
         "write the pages that are made from the sources",
@@ -148,6 +149,12 @@ def main(arguments: Sequence[str]) -> int:
         command = commands.add_parser(name, help=help_text)
         if name == "test":
             command.add_argument("only", nargs="?", default="", help="one scenario only, or demo")
+            command.add_argument(
+                "--minutes",
+                type=float,
+                default=math.inf,
+                help="begin no scenario that might not end within so many minutes, and say which",
+            )
     options = parser.parse_args(arguments)
     try:
         return _COMMANDS[options.command][1](options)

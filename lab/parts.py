@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -42,37 +44,43 @@ class Part:
     tries: int = 1
     # One that sits and waits for most of its time: it has a lane of its own beside the others.
     waits: bool = False
+    # The most seconds that it took anywhere: a run with a limit begins it while as much is left.
+    room: float = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a part ended."""
+    """How a part ended, or that it was not begun: then it has neither passed nor failed."""
 
     name: str
     passed: bool
     seconds: float
+    begun: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """What the table says of it."""
+        return ("passed" if self.passed else "FAILED") if self.begun else "not begun"
 
 
 def table(outcomes: Sequence[Outcome], slowest: int = 15, elapsed: float | None = None) -> str:
-    """Return the slowest parts and all failures, and as the last line the count.
+    """Return the slowest parts, all failures and what was not begun, and as the last line the count.
 
     ``elapsed`` is the whole run's duration in seconds, less than the parts' sum where they ran
     side by side.
     """
     shown = sorted(outcomes, key=lambda one: one.seconds, reverse=True)
-    shown = shown[:slowest] + [one for one in shown[slowest:] if not one.passed]
+    shown = shown[:slowest] + [one for one in shown[slowest:] if one.verdict != "passed"]
     width = max((len(one.name) for one in shown), default=0)
     lines = ["", "The slowest parts:" if len(outcomes) > len(shown) else "Parts:"]
-    lines += [
-        f"  {one.name:<{width}}  {clock(one.seconds):>6}  {'passed' if one.passed else 'FAILED'}"
-        for one in shown
-    ]
-    passed = sum(one.passed for one in outcomes)
+    lines += [f"  {one.name:<{width}}  {clock(one.seconds):>6}  {one.verdict}" for one in shown]
+    counts = Counter(one.verdict for one in outcomes)
     total = sum(one.seconds for one in outcomes)
     lines += [
         "",
         f"All of it took {clock(total if elapsed is None else elapsed)}.",
-        f"{passed} passed, {len(outcomes) - passed} failed",
+        f"{counts['passed']} passed, {counts['FAILED']} failed"
+        + (f", {left} not begun for lack of time" if (left := counts["not begun"]) else ""),
     ]
     return "\n".join(lines)
 
@@ -85,26 +93,29 @@ def run_parts(
     heartbeat: float = 60,
     board: Clock | None = None,
     after: Callable[[], object] | None = None,
+    limit: float = math.inf,
 ) -> list[Outcome]:
     """Run all parts, ``lanes`` at a time, or one more where some of them mostly wait; a failed one does
     not stop the others.
 
     A single part speaks to the terminal itself. Of several, each writes its log, and the end of a
     failed one's is shown. On ``board`` they may share a clock with what runs beside them: what does not
-    mostly wait begins when ``after`` returns, so that it isn't a lane too many.
+    mostly wait begins when ``after`` returns, so that it isn't a lane too many. What could not end within
+    ``limit`` seconds of the clock is not begun.
     """
     board = board or Clock()
     if len(parts) == 1:
-        return [_perform(parts[0], board, None)]
+        return [_perform(parts[0], board, None, limit)]
     logs.mkdir(parents=True, exist_ok=True)
     queue = list(parts)
     outcomes: dict[str, Outcome] = {}
 
     def take(*, waiters: bool) -> Part | None:
         with board.lock:
-            first = (part for part in queue if part.waits == waiters)
+            fit = [part for part in queue if board.elapsed() + part.room <= limit]
+            first = (part for part in fit if part.waits == waiters)
             # Whose waiting is over helps the others; none of them takes what waits.
-            part = next(first, queue[0] if queue and waiters else None)
+            part = next(first, fit[0] if fit and waiters else None)
             if part:
                 queue.remove(part)
             return part
@@ -114,7 +125,7 @@ def run_parts(
             after()
         while part := take(waiters=waiters):
             log = logs / f"{part.name.replace(' ', '-')}.log".replace("/", "-")
-            outcomes[part.name] = _perform(part, board, log)
+            outcomes[part.name] = _perform(part, board, log, limit)
             board.say("", f"{len(outcomes)} of {len(parts)} done")
 
     # One more than the cores where there is waiting to do; one at least keeps to what works.
@@ -131,6 +142,10 @@ def run_parts(
                 taken = [part.name for part in parts if part not in queue]
                 names = [name for name in taken if name not in outcomes]
                 board.say("…", f"still at it: {', '.join(names)} ({processors.told()})")
+    if queue:
+        left_out = ", ".join(part.name for part in queue)
+        board.say("…", f"not begun, as they might not end within {clock(limit)}: {left_out}")
+    outcomes |= {one.name: Outcome(one.name, False, 0, begun=False) for one in queue}
     return [outcomes[part.name] for part in parts]
 
 
@@ -160,8 +175,8 @@ class _Processors:
         )
 
 
-def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:
-    """Run one part, again as often as it may; its name tells of a second try."""
+def _perform(part: Part, board: Clock, log: Path | None, limit: float) -> Outcome:
+    """Run one part, again as often as it may and as time is left; its name tells of a second try."""
     began = time.monotonic()
     name = part.name
     for attempt in range(1, part.tries + 1):
@@ -174,7 +189,7 @@ def _perform(part: Part, board: Clock, log: Path | None) -> Outcome:
         if not passed and log:
             with board.lock:
                 print(_end(log), flush=True)
-        if passed:
+        if passed or board.elapsed() + (time.monotonic() - began) / attempt > limit:
             break
         if attempt < part.tries:
             name = f"{part.name} (try {attempt + 1})"

@@ -40,10 +40,14 @@ class Clock:
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
+
     def say(self, name: str, text: str) -> None:
         """Print one line of progress."""
         with self.lock:
-            print(f"[{clock(time.monotonic() - self.started):>6}] {name:<10} {text}", flush=True)
+            print(f"[{clock(self.elapsed()):>6}] {name:<10} {text}", flush=True)
 
 
 def run_steps(steps: Sequence[Step], board: Clock, *, heartbeat: float = 30) -> dict[str, float]:

@@ -18,9 +18,28 @@ def test_every_scenario_is_found_and_the_large_ones_come_first(tmp_path: Path) -
         (tmp_path / "molecule" / name).mkdir(parents=True)
         (tmp_path / "molecule" / name / "molecule.yml").touch()
     (tmp_path / "molecule" / "shared").mkdir()
-    assert quality.scenarios(tmp_path) == [
-        *("remediation", "alerts", "detection", "default", "alpha", "zebra")
+    large = ["remediation", "alerts", "detection", "demo", "default"]
+    assert quality.hosts(tmp_path) == [*large, "alpha", "zebra"]
+    assert quality.hosts(tmp_path, turn=3) == [*large, "zebra", "alpha"]
+
+
+def test_what_might_not_end_in_time_is_not_begun_and_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The second would take too long; the third still fits, and what fails late is not tried again."""
+    flag = tmp_path / "seen"
+    late = ("sh", "-c", f"sleep 0.6; test -e {flag} || {{ touch {flag}; false; }}")
+    parts = [
+        Part("first", ("true",)),
+        Part("second", ("true",), room=60),
+        Part("third", late, tries=2, room=0.5),
     ]
+    outcomes = run_parts(parts, lanes=1, logs=tmp_path, limit=1)
+    assert [one.verdict for one in outcomes] == ["passed", "not begun", "FAILED"]
+    assert "not begun, as they might not end within 0:01: second" in capsys.readouterr().out
+    shown = table(outcomes, slowest=1).splitlines()
+    assert shown[-1] == "1 passed, 1 failed, 1 not begun for lack of time"
+    assert any(line.split() == ["second", "0:00", "not", "begun"] for line in shown)
 
 
 def test_the_last_line_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -88,7 +107,7 @@ def test_a_lane_whose_waiting_is_over_helps_the_others(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scenario_is_named() -> None:
-    with pytest.raises(LabError, match="S: expected one of demo, "):
+    with pytest.raises(LabError, match=r"S: expected one of alertmanager, .*demo, "):
         quality.test("no_such_scenario")
 
 
@@ -113,7 +132,7 @@ def test_checks_run_beside_the_scenarios_and_count_like_them(
     monkeypatch.setattr(quality, "_static_parts", lambda: [Part("check 1", lint)])
     monkeypatch.setattr(quality, "_unit_parts", lambda: [Part("check 2", ("false",))])
     monkeypatch.setattr(quality, "_sanity_part", lambda: Part("check 3", ("true",)))
-    monkeypatch.setattr(quality, "scenarios", lambda: ["one"])
+    monkeypatch.setattr(quality, "hosts", lambda **_: ["one", "demo"])
     monkeypatch.setattr(quality, "_host_part", lambda name, env: one if name == "one" else demo)
     assert quality.test() == 1
     last = capsys.readouterr().out.splitlines()[-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import grp
 import hashlib
 import json
@@ -44,6 +45,9 @@ _READERS = "adm"
 _UNTOLD = "Its run ended without telling what came of it."
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 4 * 1024 * 1024
+# Of the log, some ten thousand lines, and as much of the one before it. It grows on a host whose logrotate
+# may be what has failed.
+_LARGEST_LOG = 4 * 1024 * 1024
 _FILES = {"record.json", "record.md", "post-mortem.md"}
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -245,6 +249,7 @@ class Desk:
             try:
                 self._share(descriptor)
                 os.write(descriptor, f"{to_json(line)}\n".encode())
+                self._rotate(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -252,6 +257,14 @@ class Desk:
         if self.webhook:
             told["slack"] = self._slack(record)
         return told
+
+    def _rotate(self, descriptor: int) -> None:
+        """Move the log aside once it is long; of two runs at once only one does."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        own = os.fstat(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            if own.st_size > _LARGEST_LOG and os.path.samestat(own, os.lstat(self.log)):
+                os.replace(self.log, f"{self.log}.1")
 
     @staticmethod
     def _share(descriptor: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,27 @@ def test_a_full_disk_keeps_the_record_in_memory(
     assert desk.load("x-1")["alert"] == "DiskFull"
     assert desk.save({**desk.load("x-1"), "outcome": "resolved"}).startswith(desk.folder)
     assert list(Path(desk.memory, "x-1").iterdir()) == []
+
+
+def test_a_long_log_is_moved_aside_once_by_whoever_is_first(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log" / "remediation.log"
+    desk.announce(record(summary="first"))
+    monkeypatch.setattr(_incident, "_LARGEST_LOG", log.stat().st_size)
+    late = os.open(log, os.O_WRONLY | os.O_APPEND)
+    desk.announce(record(summary="second"))
+    desk.announce(record(summary="third"))
+    # One that had opened the file before it was moved does not move the new one over it.
+    desk._rotate(late)
+    os.close(late)
+
+    def told(path: Path) -> list[str]:
+        return [json.loads(line)["summary"] for line in path.read_text().splitlines()]
+
+    assert told(log) == ["third"]
+    assert told(log.with_name("remediation.log.1")) == ["first", "second"]
+    assert log.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_log_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> None:

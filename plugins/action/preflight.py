@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -30,10 +31,14 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._alerts_cata
     settings_errors,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
+    DEPLOYMENT,
     DOOR_ROLES,
+    role_defaults,
     setting,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
+    AUTHORITIES,
+    authority_errors,
     key_file,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
@@ -203,6 +208,21 @@ class ActionModule(ActionBase):
         return found
 
     @staticmethod
+    def _authority_errors(pem: str, variables: Mapping[str, Any], inventory_dir: str) -> list[str]:
+        """An authority that the host trusts and this control node hasn't."""
+        if variables.get("pki_certificate"):
+            return []
+        signer = str(variables.get("pki_authority") or role_defaults("pki")["pki_authority"])
+        directory = Path(str(variables.get("pki_directory") or f"{inventory_dir}/.pki"))
+        return authority_errors(
+            pem,
+            deployment=str(variables.get("koprogo_deployment") or DEPLOYMENT),
+            names=[str(name) for name in variables.get("pki_trusted_authorities") or [signer]],
+            kept={path.stem.removeprefix("ca-") for path in directory.glob("ca-*.crt")},
+            directory=str(directory),
+        )
+
+    @staticmethod
     def _platform_errors(task_vars: Mapping[str, Any]) -> list[str]:
         facts = task_vars.get("ansible_facts", {})
         name = facts.get("distribution", "unknown")
@@ -248,6 +268,7 @@ class ActionModule(ActionBase):
                 {"unit": port.unit, "port": port.number, **({"address": own} if port.door else {})}
                 for port in ports
             ],
+            "authorities": AUTHORITIES if doors else "",
             "postgresql": host in groups.get("database", []),
             **needs,
             # Quick to fail: what is wrong without the network is told first.
@@ -261,6 +282,9 @@ class ActionModule(ActionBase):
         if "errors" not in observed:
             return {**result, **observed}
         errors += observed["errors"]
+        errors += self._authority_errors(
+            observed["authorities"], hostvars[host], str(task_vars.get("inventory_dir") or "")
+        )
         result.update(changed=False, errors=errors, components=[c.name for c in components])
         if warnings:
             result["warnings"] = warnings

@@ -68,6 +68,12 @@ options:
         description: What the file is.
         type: str
         required: true
+  authorities:
+    description: >-
+      File of the authorities that this host trusts, whose contents are returned. Empty asks for none.
+      Set by the action plugin.
+    type: str
+    default: ""
   control_node:
     description:
       - Whether the address of the control node must be known from the connection.
@@ -166,6 +172,10 @@ errors:
   type: list
   elements: str
   sample: ["prometheus_retention: expected a duration such as 15s, 12h or 30d, found '30 days'"]
+authorities:
+  description: Certificates of the authorities that this host trusts, in PEM format; empty where it has none.
+  returned: by the module; the action plugin judges them
+  type: str
 components:
   description: Components that the inventory asks for on this host.
   returned: always
@@ -184,6 +194,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._control_nod
     client_address,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._io import read_text
 from ansible_collections.koprogo.observability.plugins.module_utils._reach import (
     Download,
     Reach,
@@ -285,6 +296,7 @@ def main() -> None:
                     "expected": {"type": "str", "required": True},
                 },
             },
+            "authorities": {"type": "str", "default": ""},
             "control_node": {"type": "bool", "default": False},
             "packages": {"type": "list", "elements": "str", "default": []},
             "downloads": {
@@ -323,13 +335,15 @@ def main() -> None:
             errors += postgresql_errors()
         errors += interface_errors(module.params["interfaces"])
         errors += file_errors(module.params["files"])
+        trusted = module.params["authorities"]
+        authorities = (read_text(trusted) or "") if trusted else ""
         if module.params["control_node"]:
             errors += control_node_errors()
         if not errors:
             errors = network_errors(module.params, runner, module.tmpdir)
     except KoprogoError as error:
         module.fail_json(**error.as_result())
-    module.exit_json(changed=False, errors=errors)
+    module.exit_json(changed=False, errors=errors, authorities=authorities)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,8 +35,10 @@ else:
     MISSING = None
 
 __all__ = [
+    "AUTHORITIES",
     "MISSING",
     "alternative_name",
+    "authority_errors",
     "expiry_metrics",
     "key_file",
     "key_fingerprint",
@@ -46,6 +48,8 @@ __all__ = [
 ]
 
 METRIC = "koprogo_certificate_not_after_seconds"
+#: The authorities that a host trusts, on the host.
+AUTHORITIES = "/etc/koprogo/pki/ca.crt"
 # Inventory names may have underscores, which host names may not: checkers accept them.
 _DNS_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _SECONDS_PER_DAY = 86_400
@@ -217,6 +221,38 @@ def option_errors(variables: Mapping[str, Any]) -> list[str]:
     if all(own) and len(set(own)) > 1:
         errors.append("pki_private_key: expected the key of pki_certificate, found another one")
     return errors
+
+
+def authority_errors(
+    pem: str, *, deployment: str, names: Iterable[str], kept: Collection[str], directory: str
+) -> list[str]:
+    """One sentence where the authority that a host trusts is to be used on, and is kept somewhere else.
+
+    A run without it would make another one of the same name, and hosts that have the one would refuse
+    those that have the other.
+
+    pem: the authorities that the host trusts, PEM, possibly empty.
+    names: of the authorities that it is to trust; kept: of those in C(directory) on the control node.
+    """
+    if MISSING or not pem.strip():
+        return []
+    try:
+        found = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        # Nobody's authority: the run puts it right.
+        return []
+    trusted = {
+        str(one.value)
+        for certificate in found
+        for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    }
+    lost = [name for name in names if name not in kept and f"{deployment} ca-{name}" in trusted]
+    return [
+        f"pki_directory: expected the authority '{name}' that this host trusts in {directory} "
+        f"(ca-{name}.key, ca-{name}.crt), found none; bring the folder from the control node that has it, "
+        "or name a new authority with pki_authority"
+        for name in lost
+    ]
 
 
 def key_file(variables: Mapping[str, Any]) -> list[dict[str, str]]:

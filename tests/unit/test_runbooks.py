@@ -120,6 +120,20 @@ def test_the_command_is_given_where_there_is_a_playbook(alert: str) -> None:
         assert re.search(rf"^{re.escape(command)} \w+$", blocks, re.MULTILINE)
 
 
+@pytest.mark.parametrize("page", [*PAGES, "../remediation_modules.md", "../security.md"])
+def test_every_command_names_the_inventory(page: str) -> None:
+    """Without one it would ask the demo, whose hosts have the same names, and look like a success."""
+    text = (DOCS / "runbooks" / page).read_text(encoding="utf-8")
+    playbooks = re.findall(r"ansible-playbook (.*?)playbooks/", text)
+    assert playbooks == ["-i inventories/production "] * len(playbooks)
+
+
+@pytest.mark.parametrize("alert", PANELS)
+def test_the_page_has_the_alerts_severity(alert: str) -> None:
+    text = PAGES[f"{snake_case(alert)}.md"].read_text(encoding="utf-8")
+    assert re.search(rf"^Severity: {ALERTS[alert].severity}\b", text, re.MULTILINE)
+
+
 def test_role_grafana_finds_the_dashboards_commands() -> None:
     text = (DOCS.parent / "roles/grafana/vars/main.yml").read_text(encoding="utf-8")
     begin = re.findall(r"^__grafana_remediation_written: (.*)$", text, re.MULTILINE)

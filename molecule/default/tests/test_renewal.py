@@ -1,10 +1,13 @@
-"""Certificates are renewed while a host writes its log: no line is lost, none comes twice."""
+"""Certificates are renewed while a host writes its log: no line is lost, none comes twice. Nobody makes a
+second authority by accident.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from tests.integration.ask import wait_for_each_once
@@ -31,3 +34,15 @@ def test_a_renewal_loses_and_doubles_no_line(host: Any) -> None:
         MON.sh("systemctl restart log-collector")
         time.sleep(5)
     wait_for_each_once(host, marker, written)
+
+
+def test_a_control_node_without_the_authority_changes_nothing(tmp_path: Path) -> None:
+    """A colleague's fresh checkout: its run would cut this host off from all others."""
+    files = "find /etc/koprogo -printf '%p %T@\\n' | sort; cat /etc/koprogo/pki/ca.crt"
+    before = MON.sh(files)
+    variables = json.dumps({"pki_directory": str(tmp_path)})
+    outcome = run_playbook("playbooks/site.yml", "--limit", MON.name, "--extra-vars", variables)
+    assert outcome.rc != 0
+    assert "pki_directory: expected the authority '1' that this host trusts" in outcome.text
+    assert list(tmp_path.iterdir()) == []
+    assert MON.sh(files) == before

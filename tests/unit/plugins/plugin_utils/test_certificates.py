@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.koprogo.observability.plugins.plugin_utils._certificates import (
     alternative_name,
+    authority_errors,
     expiry_metrics,
     key_file,
     key_fingerprint,
@@ -119,6 +120,21 @@ def test_certificates_of_the_users_own_are_judged(pki: dict[str, Any]) -> None:
     ):
         (error,) = option_errors(own | key | changes)
         assert error.startswith(expected)
+
+
+def test_an_authority_that_hosts_trust_is_not_made_a_second_time(pki: dict[str, Any]) -> None:
+    ca = pki["ca"]
+    two = [certificate(key=ca, signer=ca, issuer="a", name=f"koprogo ca-{n}") for n in "12"]
+
+    def errors(pem: str = "".join(two), **changes: Any) -> list[str]:
+        usual = {"deployment": "koprogo", "names": ["2"], "kept": [], "directory": "/x/.pki"}
+        return authority_errors(pem, **(usual | changes))
+
+    (error,) = errors(kept=["1"])
+    assert error.startswith("pki_directory: expected the authority '2' that this host trusts in /x")
+    # It is here, or another one is wanted, or the host trusts another deployment's, or none that can be read.
+    assert errors(kept=["2"]) == errors(names=["3"]) == errors(deployment="test") == []
+    assert errors(pem="") == errors(pem="nothing of the kind") == []
 
 
 def test_a_certificate_that_serves_is_kept(pki: dict[str, Any]) -> None:

@@ -166,19 +166,27 @@ class Bans:
         }
 
     def dropped(self, address: str) -> bool:
-        """Whether nftables drops what comes from an address: a set has it, and a rule asks that set."""
+        """Whether nftables drops what comes from an address: a set has it, and a rule drops by that set.
+
+        A table that lets it in by another set, the allow-list, does so before it drops.
+        """
         listing = self._runner.run(["nft", "-j", "list", "ruleset"], timeout=30)
         if not listing.ok:
             return False
-        holding, asked = set(), set()
+        holding: set[tuple[Any, Any, str]] = set()
+        asked: dict[str, set[tuple[Any, Any, str]]] = {"accept": set(), "drop": set()}
         for entry in json.loads(listing.stdout or "{}").get("nftables", []):
             found, rule = entry.get("set", {}), entry.get("rule", {})
             place = (found or rule).get("family"), (found or rule).get("table")
-            if place in _TABLES and address in _elements(found):
+            if place in _TABLES and _holds(found, address):
                 holding.add((*place, found["name"]))
-            rights = [str(e.get("match", {}).get("right", "")) for e in rule.get("expr", [])]
-            asked |= {(*place, right[1:]) for right in rights if right.startswith("@")}
-        return bool(holding & asked)
+            expressions = rule.get("expr", [])
+            rights = [str(e.get("match", {}).get("right", "")) for e in expressions]
+            for verdict, sets in asked.items():
+                if any(verdict in e for e in expressions):
+                    sets |= {(*place, right[1:]) for right in rights if right.startswith("@")}
+        let_in = {one[:2] for one in holding & asked["accept"]}
+        return any(one[:2] not in let_in for one in holding & asked["drop"])
 
     # Guarding
 
@@ -294,11 +302,26 @@ class Bans:
             self._sleep(0.5)
 
 
-def _elements(found: Row) -> set[str]:
-    return {
-        str(element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element)
-        for element in found.get("elem", [])
-    }
+def _holds(found: Row, address: str) -> bool:
+    """Whether a set has an address, by itself or in a network or range (libnftables-json(5))."""
+    wanted = ipaddress.ip_address(address)
+    for element in found.get("elem", []):
+        value = element.get("elem", element) if isinstance(element, dict) else element
+        value = value.get("val", value) if isinstance(value, dict) else value
+        if isinstance(value, str):
+            # The usual thing, of which there may be many thousands.
+            if value == address:
+                return True
+            continue
+        if "prefix" in value:
+            network = ipaddress.ip_network((value["prefix"]["addr"], value["prefix"]["len"]))
+            if wanted in network:
+                return True
+        elif "range" in value:
+            first, last = (ipaddress.ip_address(end) for end in value["range"])
+            if first.version == wanted.version and int(first) <= int(wanted) <= int(last):
+                return True
+    return False
 
 
 def _shortest(text: str) -> str:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,14 +132,19 @@ class Desk:
                     return found
         return {}
 
-    def records(self) -> list[dict[str, Any]]:
-        """All records."""
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records, one at a time: each may be large. What people have put beside them is none."""
         names: set[str] = set()
         for folder in (self.memory, self.folder):
+            with contextlib.suppress(OSError), os.scandir(folder) as found:
+                names.update(one.name for one in found if one.is_dir(follow_symlinks=False))
+        for name in sorted(filter(_ID.fullmatch, names)):
+            record = {}
+            # One that can't be read hides no other.
             with contextlib.suppress(OSError):
-                names.update(os.listdir(folder))
-        found = {name: self.load(name) for name in sorted(names) if _ID.fullmatch(name)}
-        return [record | {"id": name} for name, record in found.items() if record]
+                record = self.load(name)
+            if record:
+                yield record | {"id": name}
 
     def abandoned(self, alert: str, host: str, *, before: str) -> list[dict[str, Any]]:
         """Records of an alert on a host that began before a time, in ISO 8601, and have no outcome."""
@@ -192,6 +197,9 @@ class Desk:
         """Write the record's files; return their folder."""
         name = str(record["id"])
         draft = post_mortem(record) if record.get("severity") == "critical" else ""
+        # One begun in memory goes on as it is, with what people have written.
+        if draft and (begun := read_text(os.path.join(self.memory, name, "post-mortem.md"))):
+            draft = begun
         if draft and not self._has_draft(name):
             record = {**record, "draft_sha256": _digest(draft)}
         data = to_json(record)

@@ -12,7 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Retention"]
+__all__ = ["JUDGED", "Retention"]
+
+#: What of a record is looked at.
+JUDGED = ("id", "started", "ended", "outcome", "runs", "actions")
 
 _DAY = 86_400.0
 # Of each sort, whatever their age: the clock of who wrote them may be wrong.
@@ -52,7 +55,7 @@ class Retention:
                 if place >= _NEWEST
                 and (place >= self.records or _time(record) < before)
                 and record.get("outcome")
-                and not {row.get("action") for row in record.get("actions", ())} & set(opened)
+                and not {row.get("action") for row in record.get("actions") or ()} & set(opened)
             ]
         return gone
 

@@ -213,6 +213,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._incident im
     merged,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._incident_retention import (
+    JUDGED,
     Retention,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import Ledger
@@ -285,7 +286,9 @@ def expire(module: AnsibleModule) -> list[str]:
     names = []
     # One that stays a while longer is no reason to fail.
     with contextlib.suppress(OSError):
-        for name in retention.expired(desk.records(), now=time.time(), opened=opened):
+        # Without the evidence: all of it at once may be more than a host in need has.
+        records = [{key: record.get(key) for key in JUDGED} for record in desk.records()]
+        for name in retention.expired(records, now=time.time(), opened=opened):
             if desk.is_ours(name):
                 if not module.check_mode:
                     desk.forget(name)

@@ -36,6 +36,7 @@ class Host(Runner):
         self.jail: set[str] | None = set() if fail2ban else None
         self.used = self.asked = ""
         self.enforcing = self.ruled = True
+        self.allowed: list[Any] = []
         self.lasting = "3h59m59.5s"
         self.decisions: dict[str, str] = {}
         self.ends = "2099-01-01 00:00:00"
@@ -52,9 +53,13 @@ class Host(Runner):
             return (255, "no server") if self.jail is None else self.client(argv[1:])
         held = [*self.decisions, *(self.jail or ())] if self.enforcing else []
         place = {"family": "ip", "table": "crowdsec"}
-        rows = [{"set": place | {"name": "bad", "elem": held}}]
+        rows = [
+            {"set": place | {"name": "bad", "elem": held}},
+            {"set": place | {"name": "allowed", "elem": self.allowed}},
+            {"rule": place | {"expr": [{"match": {"right": "@allowed"}}, {"accept": None}]}},
+        ]
         if self.ruled:
-            rows.append({"rule": place | {"expr": [{"match": {"right": "@bad"}}]}})
+            rows.append({"rule": place | {"expr": [{"match": {"right": "@bad"}}, {"drop": None}]}})
         return 0, json.dumps({"nftables": rows})
 
     def cscli(self, words: list[str]) -> tuple[int, str]:
@@ -132,6 +137,30 @@ def test_a_set_that_no_rule_asks_drops_nothing(tmp_path: Path) -> None:
     assert bans(host, tmp_path).dropped(ATTACKER)
     host.ruled = False
     assert not bans(host, tmp_path).dropped(ATTACKER)
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [ATTACKER],
+        [{"prefix": {"addr": "203.0.113.0", "len": 24}}],
+        [{"range": ["203.0.113.1", "203.0.113.200"]}],
+        [{"elem": {"val": ATTACKER, "expires": 9}}],
+    ],
+)
+def test_who_is_let_in_before_any_ban_is_asked_is_not_dropped(
+    tmp_path: Path, allowed: list[Any]
+) -> None:
+    host = Host()
+    ours = bans(host, tmp_path)
+    host.allowed = allowed
+    assert not ours.dropped(ATTACKER), "nobody banned it"
+    host.decisions = {ATTACKER: "test"}
+    assert not ours.dropped(ATTACKER), "the allow-list comes first"
+    assert carry_out(ours, dict(wanted(state="absent")), check=False)["changed"]
+    host.allowed = [{"prefix": {"addr": "198.51.100.0", "len": 24}}, "198.51.100.7"]
+    host.decisions = {ATTACKER: "test"}
+    assert ours.dropped(ATTACKER)
 
 
 def test_an_address_with_all_its_zeros_is_the_same(tmp_path: Path) -> None:

@@ -144,10 +144,14 @@ def test_a_full_disk_keeps_the_record_in_memory(
 
     monkeypatch.setattr(_incident, "write_atomic", full)
     assert desk.save(record()).startswith(desk.memory)
+    draft = Path(desk.memory, "x-1", "post-mortem.md").read_text(encoding="utf-8")
     monkeypatch.undo()
     assert desk.load("x-1")["alert"] == "DiskFull"
     assert desk.save({**desk.load("x-1"), "outcome": "resolved"}).startswith(desk.folder)
     assert list(Path(desk.memory, "x-1").iterdir()) == []
+    # The draft has moved as it was, so nobody has written in it.
+    assert Path(desk.folder, "x-1", "post-mortem.md").read_text(encoding="utf-8") == draft
+    assert desk.is_ours("x-1")
 
 
 def test_a_long_log_is_moved_aside_once_by_whoever_is_first(

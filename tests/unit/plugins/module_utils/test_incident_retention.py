@@ -97,6 +97,15 @@ def desk(tmp_path: Path) -> Desk:
     )
 
 
+def test_what_people_put_beside_the_records_hides_none(desk: Desk) -> None:
+    desk.save(record("one", days=1))
+    folder = Path(desk.folder)
+    (folder / "notes.txt").touch()
+    (folder / "copy").symlink_to(folder / "one")
+    (folder / "broken" / "record.json").mkdir(parents=True)
+    assert [one["id"] for one in desk.records()] == ["one"]
+
+
 def test_what_people_wrote_is_kept(desk: Desk) -> None:
     for name in ("plain", "draft", "file", "link"):
         desk.save(record(name, days=400, outcome=""))

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import Ledger
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_rules import runs_of
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import LedgerError
 
 __all__ = ["report", "write"]
 
@@ -39,10 +40,22 @@ def write(ledger: Ledger, options: Mapping[str, Any], *, check: bool) -> str:
         if not ledger.health()["trusted"]:
             change = "ledger: not trusted -> trusted"
             if not check:
-                ledger.vouch(reason=reason, who=who)
+                _vouch(ledger, reason=reason, who=who)
     elif state == "verdict":
         change = _verdict(ledger, options, check=check)
     return change
+
+
+def _vouch(ledger: Ledger, *, reason: str, who: str) -> None:
+    ledger.vouch(reason=reason, who=who)
+    health = ledger.health()
+    if not health["trusted"]:
+        raise LedgerError(
+            "state: expected a ledger that is trusted now, found that it still is not: "
+            f"{'; '.join(health['problems'])}. {health['path']}.head has to be written for that: is there "
+            "room?",
+            ledger=health["path"],
+        )
 
 
 def _verdict(ledger: Ledger, options: Mapping[str, Any], *, check: bool) -> str:

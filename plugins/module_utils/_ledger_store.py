@@ -269,7 +269,13 @@ class Store:
         head = Head(seq=entry["seq"], uid=entry["uid"])
         # Without it the entry stands all the same; that it lacks is seen when the ledger is judged.
         with contextlib.suppress(OSError), self._locked(self.head, create=create) as descriptor:
-            self._write(descriptor, head.line, 0)
+            try:
+                self._write(descriptor, head.line, 0)
+            except OSError:
+                # One of no bytes would be damage, once there is room again.
+                if not os.fstat(descriptor).st_size:
+                    os.unlink(self.head)
+                raise
             if create:
                 _sync_folder(self.head)
 

@@ -21,13 +21,15 @@ MASK = "********"
 # kin. One that ends in _file holds a path.
 _KEY = (
     r"(?:[\w.-]*[_.-])?(?:password|passwd|passphrase|secrets?|tokens?|credentials|authorization"
-    r"|(?:access|api|auth|private|routing|secret|service)_key)"
+    r"|(?:access|api|auth|private|routing|secret|service)[_-]key)"
 )
 # Alone on its line, as YAML and INI have it, or within a line, as JSON.
 _LINE = re.compile(rf"""^(\s*(?:-\s+)?(["']?){_KEY}\2\s*[:=]\s*)(.*?)\s*$""", re.IGNORECASE)
 _INLINE = re.compile(
     rf"""((["']){_KEY}\2\s*:\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,\]}}"']+)""", re.IGNORECASE
 )
+# Whatever the option is called, TLS's C(key) or a file's whole content.
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 _URL = re.compile(r"(://[^/\s:@'\"]*:)([^@\s/'\"]+)(?=@)")
 _BLOCK = re.compile(r"[|>][+-]?\d?")
 # What such an option says when it says nothing secret.
@@ -45,6 +47,7 @@ def _quoteless(text: str) -> str:
 def _rewritten(text: str, mask: Callable[[str], str]) -> str:
     """The text with what looks like a secret by its place replaced by what C(mask) makes of it."""
     lines = []
+    text = _PEM.sub(lambda m: mask(m[0]), text)
     # Indentation of the option whose value goes on below it, and whether as a list.
     above, is_list = -1, False
     for line in text.splitlines(keepends=True):

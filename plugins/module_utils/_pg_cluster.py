@@ -129,7 +129,8 @@ def choose(
     wanted = f"{version or 'any'}/{name or 'any'} (port {port or 'any'})"
     raise InputError(
         "version, cluster, port: expected options that mean one PostgreSQL cluster of this host, "
-        f"found {wanted}, and here {'are' if len(known) > 1 else 'is'} {names}."
+        f"found {wanted}, and here {'are' if len(known) > 1 else 'is'} {names}. "
+        "A remediation takes remediation_postgresql_version, _cluster and _port for them."
     )
 
 

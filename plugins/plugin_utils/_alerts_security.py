@@ -116,6 +116,6 @@ SECURITY_ALERTS: tuple[Alert, ...] = (
             "{{ $labels.engine }} on {{ $labels.host }} may run, and cannot do its work: {{ "
             "$labels.reason }}."
         ),
-        logs='{job=~"suricata|fail2ban|crowdsec"$hosts}',
+        logs='{job=~"suricata|fail2ban|crowdsec|firewall"$hosts}',
     ),
 )

@@ -59,6 +59,12 @@ _UNITS = {
     "crowdsec.service": "crowdsec",
     "crowdsec-firewall-bouncer.service": "crowdsec",
     "suricata.service": "suricata",
+    "koprogo-doors.service": "firewall",
+    # What a watch says is about its engine.
+    "koprogo-fail2ban-watch.service": "fail2ban",
+    "koprogo-crowdsec-watch.service": "crowdsec",
+    "koprogo-suricata-watch.service": "suricata",
+    "koprogo-doors-watch.service": "firewall",
 }
 
 
@@ -361,18 +367,18 @@ def _bare(component: str) -> str:
 def _for_each(outlets: Iterable[str], receivers: Config) -> dict[str, Config]:
     """The receivers of each exporter. Several exporters read the files on their own, each at its own place.
 
+    The first one's keep the names that they have alone: with a twin more or less it goes on at its place.
+
     Readers wait while a queue is full. If two destinations shared a reader, the one that is down for longer
     than its queue lasts would keep the lines from the other.
     """
-    names = list(outlets)
-    if len(names) == 1:
-        return {names[0]: receivers}
-    return {
+    first, *others = outlets
+    return {first: receivers} | {
         outlet: {
             f"{name}_to_{_bare(outlet)}": copy.deepcopy(receiver)
             for name, receiver in receivers.items()
         }
-        for outlet in names
+        for outlet in others
     }
 
 

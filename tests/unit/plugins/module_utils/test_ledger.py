@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -24,8 +25,12 @@ from ansible_collections.koprogo.observability.plugins.module_utils._ledger impo
     RefusedError,
     action_of,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_desk import write
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_rules import Clock
-from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import Store
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_store import (
+    LedgerError,
+    Store,
+)
 
 SEEN = {"free": 0}
 ROOT = Path(__file__).parents[4]
@@ -248,6 +253,29 @@ def test_a_ledger_whose_end_was_cut_off_is_not_trusted_until_a_human_has_looked(
     host.ledger().vouch(reason="the host was put back")
     assert host.ledger().health()["problems"] == []
     host.run(reversibility="destructive")
+
+
+def test_vouching_without_room_for_the_head_is_no_success(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"state": "trusted", "reason": "as the refusal said", "run_by": "ada"}
+    host.ledger().vouch(reason="provisioned")
+    head = Path(f"{host.path}.head")
+    head.unlink()
+    real = os.pwrite
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == head:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(LedgerError, match=r"^state: expected .*ledger\.jsonl\.head has to be"):
+            write(host.ledger(), wanted, check=False)
+    assert not head.exists()
+    assert write(host.ledger(), wanted, check=False)
+    assert host.ledger().health()["trusted"]
 
 
 def test_judging_writes_nothing(host: Host, tmp_path: Path) -> None:

@@ -90,6 +90,23 @@ def test_secrets_are_known_by_their_place() -> None:
     assert secret_values(CONFIG) == VALUES
 
 
+def test_a_key_is_known_whatever_its_option_is_called() -> None:
+    pem = "-----BEGIN EC PRIVATE KEY-----\n  MHcCAQEEIAbcdefgh\n  -----END EC PRIVATE KEY-----"
+    config = f"""\
+tls_config:
+  key: |
+  {pem}
+headers:
+  X-Api-Key: abc123
+  accept: text/plain
+"""
+    assert secret_values(config) == {pem, "abc123"}
+    assert Masker(secret_values(config)).text("MHcCAQEEIAbcdefgh") == MASK
+    shown = redacted(config, "new", ())
+    assert "MHc" not in shown and "abc123" not in shown
+    assert "accept: text/plain" in shown
+
+
 def test_a_difference_shows_that_a_secret_differs_and_not_which() -> None:
     new = CONFIG.replace("old-pass", "new-pass")
     same = secret_values(CONFIG) & secret_values(new)

@@ -84,6 +84,9 @@ def test_a_destination_that_is_down_keeps_no_line_from_another_one() -> None:
     first, second = pipelines[0], pipelines[1]
     assert len(first["receivers"]) == len(second["receivers"]) == 3
     assert not {*first["receivers"]} & {*second["receivers"]}
+    # With a twin more the host goes on at its places in the files.
+    alone = config("app1", GROUPS, destinations=["https://a:1"])["service"]["pipelines"]
+    assert [one["receivers"] for one in alone.values()] == [first["receivers"]]
     assert all(len(pipeline["exporters"]) == 1 for pipeline in pipelines)
 
 

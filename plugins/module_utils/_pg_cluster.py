@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,13 @@ from ansible_collections.koprogo.observability.plugins.module_utils import _io
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
     KoprogoError,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._pg_log import (
+    corruption_signs,
+    last_words,
+    log_paths,
+    names_damage,
+    tail_of,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import Psql
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import confirmed
@@ -38,34 +45,18 @@ __all__ = [
     "PostgresqlRecovery",
     "choose",
     "clusters",
-    "corruption_signs",
-    "last_words",
 ]
 
-_TAIL = 1024 * 1024
 # In a server's words before a session has chosen its language: what they say is also asked of pg_isready.
 _STARTING = re.compile(
     r"starting up|not yet accepting connections|in recovery mode|shutting down", re.IGNORECASE
 )
 _FULL = re.compile(r"too many clients|remaining connection slots", re.IGNORECASE)
-# Exit statuses of pg_isready, by the server's SQLSTATE and not by its words.
-_ACCEPTS, _REJECTS = 0, 1
-# What a damaged data directory says, behind a severity: what a client sends appears behind STATEMENT or in
-# quotes. A function may raise the same words, and then a person decides: it errs towards not starting.
-_SIGNS = re.compile(
-    r"(?:PANIC|FATAL|ERROR|WARNING|LOG):  +(?:"
-    r"invalid page in block|could not read block|page verification failed|unexpected zero page"
-    r"|invalid (?:primary |secondary )?checkpoint record|could not locate a valid checkpoint record"
-    r"|missing chunk number|compressed (?:lz4|pglz)? ?data is corrupt"
-    r"|incorrect (?:resource manager data )?checksum|database files are incompatible"
-    r"|could not open file \"(?:base|global|pg_xact|pg_multixact|pg_control)"
-    r"|bogus data in file|control file contains invalid|xlog flush request .* is not satisfied)"
-    r"|PANIC:  "
-)
-_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
-# Process, severity and message of a line that begins as Debian sets it.
-_SPOKEN = re.compile(r"\[(\d+)\] .*?\b(LOG|WARNING|ERROR|FATAL|PANIC):  +(.*)")
-_AT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (\S+)")
+# Exit statuses of pg_isready, by the server's SQLSTATE and not by its words; and psql's own failures.
+_ACCEPTS, _REJECTS, _NO_ANSWER = 0, 1, 2
+_FAILED = (1, 2, 3)
+# What somebody may have written into start.conf (pg_createcluster(1)) to have a cluster left alone.
+_BY_HAND = ("manual", "disabled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,49 +125,6 @@ def choose(
     )
 
 
-def corruption_signs(
-    lines: Iterable[str], *, since: datetime | None = None
-) -> tuple[list[str], list[str]]:
-    """Return the lines that tell of a damaged data directory, and those of a full disk.
-
-    Lines with a readable time before ``since`` are left out. A PANIC for want of space is no damage.
-    """
-    signs, full = [], []
-    for line in lines:
-        if since is not None and (at := _time_of(line)) and at < since:
-            continue
-        if _NO_SPACE.search(line):
-            full.append(line[:300])
-        elif _SIGNS.search(line):
-            signs.append(line[:300])
-    return signs[-10:], full[-5:]
-
-
-def last_words(lines: Iterable[str], *, since: datetime) -> str:
-    """Return why a server gave up: its last fatal message, and what the same process said before it."""
-    words, before = "", ("", "")
-    for line in lines:
-        match = _SPOKEN.search(line)
-        if match is None or ((at := _time_of(line)) and at < since) or _STARTING.search(match[3]):
-            continue
-        process, severity, message = match.groups()
-        if severity in ("FATAL", "PANIC"):
-            words = f"{before[1]}; {message}" if before[0] == process else message
-        before = (process, message)
-    return words[:300]
-
-
-def _time_of(line: str) -> datetime | None:
-    """When a line was written: in UTC or this host's own zone, None where the zone is another."""
-    match = _AT.match(line)
-    if match is None:
-        return None
-    moment = datetime.fromisoformat(match[1])
-    if match[2] in ("UTC", "GMT"):
-        return moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC) if match[2] in time.tzname else None
-
-
 @dataclass(kw_only=True)
 class PostgresqlRecovery:
     """One cluster with its limits. Times in seconds, ``signs_within`` in hours."""
@@ -189,11 +137,13 @@ class PostgresqlRecovery:
     settle: float = 2.0
     min_free_bytes: int = 64 * 1024 * 1024
     signs_within: float = 24.0
+    automatic: bool = False
     systemd: Systemd = field(init=False)
     psql: Psql = field(init=False)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     proc: str = "/proc"
+    settings: str = "/etc/postgresql"
 
     def __post_init__(self) -> None:
         """Prepare; a server that replays its log takes long to start, and must not be interrupted."""
@@ -207,11 +157,12 @@ class PostgresqlRecovery:
         )
 
     def ask(self) -> tuple[str, str]:
-        """Return ready, starting, full, closed, slow, hung or down, and what the server said.
+        """Return ready, starting, full, closed, slow, hung, down or unclear, and what the server said.
 
         C(closed) is a server that takes connections and lets us ask nothing: it serves others. C(slow) is
-        one that ends the question itself when its time is over: it is at work, not hung. InputError
-        where PostgreSQL's own programs are missing, since nothing can be said about the server then.
+        one that ends the question itself when its time is over: it is at work, not hung. C(hung) is one
+        whose postmaster lives and takes no connection, too. C(unclear) is our own trouble: a program that
+        could not be run says nothing about the server. InputError where PostgreSQL's own are missing.
         """
         result = self.psql.run("SELECT 1;")
         said = result.output.strip()
@@ -222,32 +173,44 @@ class PostgresqlRecovery:
         # A server that takes the connection and then is silent: psql gives up after its own limits.
         if result.rc == TIMED_OUT or "timeout expired" in said:
             return "hung", said
+        return self._without_answer(result.rc, said), said
+
+    def _without_answer(self, rc: int, said: str) -> str:
         argv = ["pg_isready", "--quiet", f"--host={self.socket}", f"--port={self.cluster.port}"]
         answer = self.runner.run([*argv, "--timeout=5"], user=self.superuser, timeout=15)
-        if NOT_FOUND in (result.rc, answer.rc):
+        if NOT_FOUND in (rc, answer.rc):
             raise InputError(
                 "Expected psql and pg_isready on this host, to ask the server before anything is done "
                 f"to it, found: {said}. Install Debian's postgresql-client."
             )
         if answer.rc == _REJECTS or _STARTING.search(said):
-            return "starting", said
+            return "starting"
+        if rc not in _FAILED or answer.rc not in (_ACCEPTS, _NO_ANSWER):
+            return "unclear"
         if answer.rc == _ACCEPTS:
-            return ("full" if _FULL.search(said) else "closed"), said
+            return "full" if _FULL.search(said) else "closed"
         # Before it listens only its unit knows that it is on its way.
-        state = self.systemd.state(self.cluster.unit)
-        return ("starting", state.describe()) if state.starting else ("down", said)
+        if self.systemd.state(self.cluster.unit).starting:
+            return "starting"
+        lock = self._lock_file()
+        return "hung" if lock["ours"] and self._is_asked(lock["socket"]) else "down"
+
+    def _is_asked(self, socket: str) -> bool:
+        """Whether a socket's folder is the one that is asked, which has several names: /var/run is /run."""
+        return not socket or Path(socket).resolve() == Path(self.socket).resolve()
 
     def look(self) -> dict[str, Any]:
-        """Collect the evidence; a server on its way up gets its time, and one silence is no hang."""
+        """Collect the evidence; a server on its way up gets its time, and one look decides nothing."""
         condition, said = confirmed(
-            self.ask(), self.ask, lambda found: found[0] == "hung", self.sleep
+            self.ask(), self.ask, lambda found: found[0] in ("hung", "down", "unclear"), self.sleep
         )
         started = self.clock()
         while condition == "starting" and self.clock() - started < self.wait:
             self.sleep(1.0)
             condition, said = self.ask()
         state = self.systemd.state(self.cluster.unit)
-        lines = self._log_tail()
+        logs = self._logs()
+        lines = [line for tail in logs.values() for line in tail]
         since = datetime.fromtimestamp(time.time() - self.signs_within * 3600, UTC)
         signs, full = corruption_signs(lines, since=since)
         return {
@@ -268,6 +231,8 @@ class PostgresqlRecovery:
                 for name in ("standby.signal", "recovery.signal")
             ),
             "lock_file": self._lock_file(),
+            "start": self._start_mode(),
+            "logs": list(logs),
             "corruption_signs": signs,
             "no_space_messages": full,
             "log_tail": lines[-30:],
@@ -277,28 +242,58 @@ class PostgresqlRecovery:
         """Return code and reason why a restart is not the answer; empty ones if it may be."""
         name, unit = f"{self.cluster.version}/{self.cluster.name}", self.cluster.unit
         lock, signs, said = seen["lock_file"], seen["corruption_signs"], seen["said"]
+        down, active = seen["condition"] == "down", seen["unit"]["active"]
         short = [row for row in seen["disks"] if row["short"]]
         sizes = "; ".join(
             f"{row['path']} has {row['free_bytes']} bytes and {row['free_inodes']} inodes free"
             for row in short
         )
-        reasons = (
+        no_room = (
+            short,
+            "disk_full",
+            f"{sizes}. PostgreSQL needs room to recover: run the remediation of DiskFull first.",
+        )
+        reasons: Sequence[tuple[object, str, str]] = (
+            # In a language that is not known a PANIC for want of space looks like any other.
+            *([no_room] if not any(map(names_damage, signs)) else []),
             (
                 signs,
                 "corruption",
                 f"the log of cluster {name} tells of damaged data: {(signs or [''])[-1]} Do not start it "
                 "again, never run pg_resetwal: go to disaster recovery, and copy the data directory "
-                "before anything else.",
+                f"before anything else. Lines older than {self.signs_within:g} h (signs_within) don't count.",
             ),
-            (
-                short,
-                "disk_full",
-                f"{sizes}. PostgreSQL needs room to recover: run the remediation of DiskFull first.",
-            ),
+            no_room,
             (
                 seen["unit"]["load"] == "masked",
                 "masked",
                 f"{unit} is masked: somebody has forbidden its start.",
+            ),
+            (
+                seen["start"] in _BY_HAND,
+                "manual",
+                f"start.conf of cluster {name} says {seen['start']}: somebody else sees to it.",
+            ),
+            (
+                seen["condition"] == "unclear",
+                "unclear",
+                f"nothing is known about cluster {name}, as it could not be asked: {said or '?'}. One "
+                "that may be well is not restarted; is the host out of memory or processes?",
+            ),
+            (
+                self.automatic
+                and down
+                and (active, seen["unit"]["result"], lock["state"])
+                == ("inactive", "success", "absent"),
+                "stopped",
+                f"cluster {name} was stopped in order, and has not died: somebody may be at work on it. A "
+                "human may start it.",
+            ),
+            (
+                self.automatic and not seen["logs"],
+                "no_log",
+                f"no log of cluster {name} could be read ({self.cluster.log or 'none is known'}), and "
+                "without it nobody knows whether its data are damaged. A human may go on.",
             ),
             (
                 seen["condition"] == "starting",
@@ -309,8 +304,9 @@ class PostgresqlRecovery:
             (
                 seen["condition"] == "full",
                 "connections",
-                f"cluster {name} runs, and even its reserved connections are taken: run the remediation "
-                "of DatabaseConnectionsHigh.",
+                f"cluster {name} runs, and even the connections reserved for its superuser are taken, so "
+                "nobody can look at them: stop the API for a moment (systemctl stop koprogo-api), then run "
+                "the remediation of DatabaseConnectionsHigh. The API must not sign in as a superuser.",
             ),
             (
                 seen["condition"] == "slow",
@@ -322,17 +318,14 @@ class PostgresqlRecovery:
                 seen["condition"] == "closed",
                 "no_access",
                 f"cluster {name} takes connections, and serves whoever may come in; it gave {self.superuser} "
-                f"no answer on {self.socket}: {said}. Let that user in by 'peer' in pg_hba.conf.",
+                f"no answer on {self.socket}: {said}. Let that user in by 'peer' in pg_hba.conf; if it "
+                "speaks of too many clients, free some first.",
             ),
             (
-                seen["condition"] == "down"
-                and lock["ours"]
-                and lock["socket"]
-                # One folder has several names: /var/run is /run.
-                and Path(lock["socket"]).resolve() != Path(self.socket).resolve(),
+                down and lock["ours"] and not self._is_asked(lock["socket"]),
                 "no_access",
                 f"the postmaster of {name} runs (pid {lock['pid']}) and listens in {lock['socket']}; it was "
-                f"asked in {self.socket}. Set the option socket.",
+                f"asked in {self.socket}. Set the option socket (remediation_postgresql_socket).",
             ),
             (
                 lock["state"] == "held" and not lock["ours"],
@@ -363,7 +356,7 @@ class PostgresqlRecovery:
             condition, said = self.ask()
         if not problem and condition != "ready":
             problem = f"no answer to a query within {self.wait:g} s: {said or condition}"
-        lines = self._log_tail()
+        lines = [line for tail in self._logs().values() for line in tail]
         since = datetime.fromtimestamp(time.time() - self.clock() + started - 1, UTC)
         signs, _full = corruption_signs(lines, since=since)
         words = last_words(lines, since=since)
@@ -378,17 +371,19 @@ class PostgresqlRecovery:
             "log_tail": lines[-30:],
         }
 
-    def _log_tail(self) -> list[str]:
-        """Return the last part of the cluster's log."""
-        if not self.cluster.log:
-            return []
-        try:
-            with _io.open_file(self.cluster.log) as log:
-                size = log.seek(0, 2)
-                log.seek(max(0, size - _TAIL))
-                return log.read().decode("utf-8", "replace").splitlines()
-        except OSError:
-            return []
+    def _logs(self) -> dict[str, list[str]]:
+        """Return the last part of each log that could be read."""
+        paths = log_paths(self.cluster.data, self.cluster.log)
+        found = {path: tail_of(path) for path in paths}
+        return {path: lines for path, lines in found.items() if lines is not None}
+
+    def _start_mode(self) -> str:
+        """Return what start.conf says: auto, manual or disabled; empty where there is none."""
+        path = f"{self.settings}/{self.cluster.version}/{self.cluster.name}/start.conf"
+        lines = (
+            line.partition("#")[0].strip() for line in (_io.read_text(path) or "").splitlines()
+        )
+        return next(filter(None, lines), "")
 
     def _disks(self) -> list[dict[str, Any]]:
         """Return what is free, for an ordinary user, where data and write-ahead log are."""

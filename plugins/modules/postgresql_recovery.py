@@ -15,7 +15,8 @@ description:
     data, its lock file, and signs of damaged data.
   - A cluster that answers a query is left alone; one that is replaying its log is waited for.
   - Refuses where a restart could do harm. Signs of damaged data lead to disaster recovery, a full disk to the
-    remediation of DiskFull, a data directory that another postmaster holds to a human.
+    remediation of DiskFull, a data directory that another postmaster holds to a human, and so does
+    a cluster that C(start.conf) leaves to others. An automatic run starts none that was stopped in order.
   - Never repairs a data directory; C(pg_resetwal) is not used by anything here.
   - It is ready when it answers a query, not when its unit is active.
   - Passes the guard of the host's ledger, as a safe action.
@@ -79,7 +80,8 @@ condition:
   description:
     - What was found. C(ready), C(starting), C(full) if all connections are taken, C(closed) if it takes
       connections and does not let us ask, C(slow) if it ends our question for want of time, C(hung) if it
-      takes a connection and says nothing, three times, C(down).
+      takes a connection and says nothing or its postmaster lives and takes none, C(down), and C(unclear)
+      if it could not be asked. The last three are only said after three looks.
   returned: always
   type: str
   sample: down
@@ -119,6 +121,17 @@ lock_file:
     ours: false
     socket: /var/run/postgresql
     explanation: no process has pid 4711
+start:
+  description: What C(start.conf) says. One that is not started by the system is left alone.
+  returned: always
+  type: str
+  sample: auto
+logs:
+  description: The logs that could be read. Without one an automatic run is refused.
+  returned: always
+  type: list
+  elements: str
+  sample: [/var/log/postgresql/postgresql-15-main.log]
 corruption_signs:
   description: Lines of the log that tell of damaged data.
   returned: always
@@ -203,7 +216,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._remedy impo
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
-_OWN = ("socket", "superuser", "wait", "settle", "min_free_bytes", "signs_within")
+_OWN = ("socket", "superuser", "wait", "settle", "min_free_bytes", "signs_within", "automatic")
 
 
 def remedy(params: dict[str, Any]) -> Remedy:

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster 
     PostgresqlRecovery,
     choose,
     clusters,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._pg_log import (
     corruption_signs,
     last_words,
 )
@@ -333,11 +336,57 @@ def test_the_clusters_of_the_host_and_the_one_that_is_meant() -> None:
         ("FATAL:  the database system is starting up", 0, 0),
         ("STATEMENT:  SELECT 'invalid page in block 1'", 0, 0),
         ('ERROR:  invalid input syntax for type integer: "PANIC"', 0, 0),
+        (
+            "LOG:  duration: 1000.1 ms  statement: INSERT INTO n VALUES ('PANIC:  at the disco')",
+            0,
+            0,
+        ),
+        ("DETAIL:  parameters: $1 = 'PANIC:  at the disco'", 0, 0),
+        ("ERROR:  XX001: invalid page in block 3 of relation base/5/16384", 1, 0),
+        ("LOG:  00000: invalid checkpoint record", 1, 0),
+        ("ERROR:  could not access status of transaction 12345", 1, 0),
+        ('DETAIL:  Could not open file "pg_xact/0000": No such file or directory.', 1, 0),
+        ('ERROR:  index "users_pkey" contains unexpected zero page at block 0', 1, 0),
+        ("ERROR:  found xmin 5 from before relfrozenxid 7", 1, 0),
+        ('ERROR:  could not write block 7 of "base/5/16384": Input/output error', 1, 0),
+        ('ERROR:  could not open file "base/5/16384": Too many open files', 0, 0),
+        ("PANIC:  n'a pas pu écrire : Aucun espace disponible sur le périphérique", 0, 1),
+        ("PANIC:  could not write: Geen ruimte meer over op apparaat", 0, 1),
+        (
+            "PANIC:  konnte nicht schreiben: Auf dem Gerät ist kein Speicherplatz mehr verfügbar",
+            0,
+            1,
+        ),
+        ("PANIC:  53100: could not write", 0, 1),
     ],
 )
 def test_signs_of_damage_are_told_from_a_full_disk(line: str, signs: int, full: int) -> None:
     text = f"2026-01-31 11:59:00.000 UTC [17] {line}"
     found = corruption_signs([text])
+    assert (len(found[0]), len(found[1])) == (signs, full)
+
+
+@pytest.mark.parametrize(
+    ("line", "signs", "full"),
+    [
+        (',"SELECT",2026-01-31 11:59:00 UTC,3/4,0,ERROR,XX001,"invalid page in block 3",,,', 1, 0),
+        (
+            ',"",2026-01-31 11:59:00 UTC,,0,PANIC,XX000,"could not locate a valid checkpoint record"',
+            1,
+            0,
+        ),
+        (
+            ',"SELECT",2026-01-31 11:59:00 UTC,3/4,0,ERROR,42P01,"relation ""PANIC"" is not there"',
+            0,
+            0,
+        ),
+        (',"INSERT",2026-01-31 11:59:00 UTC,3/4,0,ERROR,53100,"could not extend file"', 0, 1),
+        ('{"error_severity":"ERROR","state_code":"XX002","message":"index is odd"}', 1, 0),
+        ('{"error_severity":"LOG","message":"x","detail":"PANIC:  y"}', 0, 0),
+    ],
+)
+def test_signs_of_damage_in_csv_and_json(line: str, signs: int, full: int) -> None:
+    found = corruption_signs([line])
     assert (len(found[0]), len(found[1])) == (signs, full)
 
 
@@ -389,6 +438,9 @@ def postgresql(tmp_path: Path, host: Host, **options: Any) -> PostgresqlRecovery
         ((124, ""), 2, "hung"),
         ((1, "ERROR:  canceling statement due to statement timeout"), 0, "slow"),
         ((2, "No such file or directory"), 2, "down"),
+        ((-9, ""), 2, "unclear"),
+        ((126, "Cannot allocate memory"), 2, "unclear"),
+        ((2, "No such file or directory"), 124, "unclear"),
     ],
 )
 def test_what_the_server_says(
@@ -397,6 +449,102 @@ def test_what_the_server_says(
     host = Host()
     host.answers = {"psql": answer, "pg_isready": (isready, "")}
     assert postgresql(tmp_path, host).ask()[0] == expected
+
+
+def test_a_postmaster_that_lives_is_not_down_for_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many wait to be let in as the kernel lets wait: the next one gets EAGAIN."""
+
+    class Crowded(Host):
+        asked = 0
+
+        def run(self, argv: Sequence[str], **options: Any) -> Result:
+            self.asked += argv[0] == "psql"
+            self.answers |= {"psql": (0, "1\n")} if self.asked > 2 else DOWN
+            return super().run(argv, **options)
+
+    host = Crowded()
+    mine = postgresql(tmp_path, host)
+    # A postmaster of the unit, that lives and listens in the folder that is asked.
+    lines = ["4711", "/data", "0", "5432", mine.socket]
+    Path(mine.cluster.data, "postmaster.pid").write_text("\n".join(lines) + "\n")
+    (tmp_path / "proc" / "4711").mkdir(parents=True)
+    (tmp_path / "proc" / "4711" / "comm").write_text("postgres\n")
+    monkeypatch.setattr(mine.systemd, "pids", lambda _unit: {4711})
+    assert mine.ask()[0] == "hung"
+    assert mine.look()["condition"] == "ready"
+
+
+def test_what_could_not_be_asked_is_left_alone(tmp_path: Path) -> None:
+    host = Host()
+    host.answers = {"psql": (126, "Cannot allocate memory"), "pg_isready": (2, "")}
+    mine = postgresql(tmp_path, host)
+    code, reason = mine.refusal(mine.look())
+    assert code == "unclear"
+    assert "Cannot allocate memory" in reason
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_who_stopped_it_may_be_at_work_on_it(tmp_path: Path, *, automatic: bool) -> None:
+    host = Host(active="inactive", sub="dead")
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host, automatic=automatic)
+    assert mine.refusal(mine.look())[0] == ("stopped" if automatic else "")
+
+
+@pytest.mark.parametrize("mode", ["manual", "disabled", "auto"])
+def test_a_cluster_that_others_start_is_left_to_them(tmp_path: Path, mode: str) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers |= DOWN
+    conf = tmp_path / "15" / "main" / "start.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"# Automatic startup configuration\n\n{mode}\n")
+    mine = postgresql(tmp_path, host, settings=str(tmp_path))
+    assert mine.refusal(mine.look())[0] == ("" if mode == "auto" else "manual")
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_without_a_log_nobody_knows_of_damage(tmp_path: Path, *, automatic: bool) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host, automatic=automatic)
+    Path(mine.cluster.log).unlink()
+    assert mine.refusal(mine.look())[0] == ("no_log" if automatic else "")
+
+
+def test_the_logging_collectors_files_are_read(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host)
+    data = Path(mine.cluster.data)
+    (data / "log").mkdir()
+    (data / "current_logfiles").write_text("stderr log/pg.log\ncsvlog log/pg.csv\n")
+    (data / "log" / "pg.log").touch()
+    (data / "log" / "pg.csv").write_text('a,b,PANIC,XX000,"could not read the control file"\n')
+    # As pg_lsclusters shows it where the collector runs.
+    mine.cluster = replace(mine.cluster, log="log/postgresql-%Y-%m-%d_%H%M%S.log,log/x.csv")
+    seen = mine.look()
+    assert seen["logs"] == [str(data / "log" / name) for name in ("pg.log", "pg.csv")]
+    assert mine.refusal(seen)[0] == "corruption"
+
+
+def test_what_was_rotated_a_moment_ago_counts(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host)
+    Path(f"{mine.cluster.log}.1").write_text("PANIC:  could not locate a valid checkpoint record\n")
+    assert mine.refusal(mine.look())[0] == "corruption"
+
+
+def test_a_panic_in_an_unknown_language_on_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    host = Host(active="failed", sub="failed")
+    host.answers |= DOWN
+    mine = postgresql(tmp_path, host, min_free_bytes=2**60)
+    Path(mine.cluster.log).write_text("PANIC:  levy on täynnä\n")
+    assert mine.refusal(mine.look())[0] == "disk_full"
+    Path(mine.cluster.log).write_text("PANIC:  could not locate a valid checkpoint record\n")
+    assert mine.refusal(mine.look())[0] == "corruption"
 
 
 def test_a_server_that_is_only_busy_is_not_restarted(tmp_path: Path) -> None:

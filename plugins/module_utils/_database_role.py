@@ -192,7 +192,9 @@ def _role(wanted: Wanted, found: Found) -> list[str]:
         f"GRANT {group} TO {name}" for group in wanted.member_of if group not in found.member_of
     ]
     done += [
-        f"REVOKE {group} FROM {name}" for group in found.member_of if group not in wanted.member_of
+        f"REVOKE {_quoted(group)} FROM {name}"
+        for group in found.member_of
+        if group not in wanted.member_of
     ]
     present = dict(item.split("=", 1) for item in found.settings)
     for key, value in sorted(wanted.settings.items()):
@@ -202,6 +204,14 @@ def _role(wanted: Wanted, found: Found) -> list[str]:
     return done
 
 
+def _quoted(found: str) -> str:
+    """A name that somebody else gave, or C(schema.table), so that capitals and spaces are no error."""
+    return ".".join(
+        part if _NAME.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+        for part in found.split(".", 1)
+    )
+
+
 def _grants(wanted: Wanted, found: Found, database: str) -> list[str]:
     name = wanted.name
     done = []
@@ -209,10 +219,12 @@ def _grants(wanted: Wanted, found: Found, database: str) -> list[str]:
         done.append(f'GRANT CONNECT ON DATABASE "{database}" TO {name}')
     schemas = sorted({table.split(".")[0] for table in wanted.select})
     done += [f"GRANT USAGE ON SCHEMA {s} TO {name}" for s in schemas if s not in found.usage]
-    done += [f"REVOKE USAGE ON SCHEMA {s} FROM {name}" for s in found.usage if s not in schemas]
+    done += [
+        f"REVOKE USAGE ON SCHEMA {_quoted(s)} FROM {name}" for s in found.usage if s not in schemas
+    ]
     # Whole tables are never granted by us: what is there came from elsewhere and goes.
     whole = sorted({entry.split(" ")[0] for entry in found.tables})
-    done += [f"REVOKE ALL ON TABLE {table} FROM {name}" for table in whole]
+    done += [f"REVOKE ALL ON TABLE {_quoted(table)} FROM {name}" for table in whole]
     readable = {(t, c) for t, c, privilege in found.columns if privilege == "SELECT"}
     for table, columns in sorted(wanted.select.items()):
         # A revoke of the whole table takes the columns' privileges with it.
@@ -223,7 +235,7 @@ def _grants(wanted: Wanted, found: Found, database: str) -> list[str]:
         if table not in whole and (
             privilege != "SELECT" or column not in wanted.select.get(table, ())
         ):
-            done.append(f'REVOKE {privilege} ("{column}") ON {table} FROM {name}')
+            done.append(f'REVOKE {privilege} ("{column}") ON {_quoted(table)} FROM {name}')
     return done
 
 

@@ -32,7 +32,8 @@ STATES = (
 _HIGHEST_CAP = 50
 
 # One definition of who is chosen and who is protected, for looking and for acting: between the two a
-# session may have ended its transaction, or its pid may be another's. Maintenance that is cancelled costs
+# session may have ended its transaction, or its pid may be another's. Who waits for a lock is a victim: it
+# would wait again, and who holds the lock goes on. Maintenance that is cancelled costs
 # all of its time again; a word tells it where it waits for a lock, or has no view of its progress.
 _CHOSEN = r"""
   SELECT a.pid, a.backend_start::text AS started, a.usename AS "user", a.datname AS database,
@@ -59,6 +60,7 @@ _CHOSEN = r"""
         THEN 'maintenance'
       WHEN a.application_name = ANY (ARRAY(SELECT json_array_elements_text(:'protected'::json)))
         THEN 'protected application'
+      WHEN cardinality(pg_blocking_pids(a.pid)) > 0 THEN 'waiting for a lock'
     END AS protected
   FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
   WHERE a.state = ANY (ARRAY(SELECT json_array_elements_text(:'states'::json)))
@@ -115,6 +117,11 @@ class Selector:
             )
         if unknown := [state for state in states if state not in STATES]:
             raise InputError(f"states: expected one of {', '.join(STATES)}, found '{unknown[0]}'.")
+        if options["action"] == "cancel" and set(states) != {"active"}:
+            raise InputError(
+                f"action: expected terminate for states {', '.join(states)}, found cancel: only what is "
+                "active has a statement to cancel."
+            )
         if options["min_age"] < 1:
             raise InputError(f"min_age: expected at least 1 second, found {options['min_age']:g}.")
         if not 1 <= options["max_sessions"] <= _HIGHEST_CAP:

@@ -110,8 +110,8 @@ class Psql:
         if not result.ok:
             raise CommandError(
                 f"PostgreSQL, {self._where}: expected an answer to its superuser {self._user} on the "
-                f"local socket, found: {result.output.strip()}. Is it running, and does pg_hba.conf let "
-                "that user in by 'peer'?",
+                f"local socket, found: {result.output.strip()}. Is it running, does pg_hba.conf let "
+                "that user in by 'peer', and are connections left for it?",
                 rc=result.rc,
             )
         text = result.stdout.strip()

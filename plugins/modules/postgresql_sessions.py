@@ -19,6 +19,7 @@ description:
   - Works on PostgreSQL 14 and later.
   - With O(action=terminate) a running statement is cancelled first; its session is ended only if it still
     fits after O(grace) seconds. What is idle in a transaction has no statement to cancel.
+  - Who waits for a lock is left alone, whatever its age, as it is not what holds up the others.
   - Each session is judged once more in the statement that ends it, by pid and start time, so that one that
     did its work in between is left alone.
   - Signs in as the superuser through the socket, which works when all ordinary connections are taken.

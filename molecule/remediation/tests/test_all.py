@@ -66,7 +66,7 @@ def test_a_record_has_what_was_done_on_the_databases_host() -> None:
             box=api,
             remediation_runaway_seconds=1,
             # As where they are not on one host.
-            __remediation_database_host=database,
+            remediation_database_host=database,
         )
     assert outcome.rc == 0, outcome.text
     record = records(api, f"SlowApi-{api}")[-1]

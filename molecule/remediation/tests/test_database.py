@@ -227,6 +227,10 @@ def test_who_blocks_whom_is_told(box: str) -> None:
         session(box, "SELECT * FROM queue WHERE id = 42;", name="waiter"),
     ):
         seen = task(box, "postgresql_activity_info", database="koprogo_db")
+        # The one that waits is old enough, and is not the one to be cancelled.
+        choice: dict[str, Any] = {"states": ["active"], "min_age": 1, "applications": ["waiter"]}
+        spared = task(box, "postgresql_sessions", check=True, **choice)
+    assert (spared["sessions"], spared["left_alone"]) == ([], {"waiting for a lock": 1})
     (chain,) = seen["blocking"]
     (waiting,) = seen["waiting"]
     assert chain["application"] == "holder"

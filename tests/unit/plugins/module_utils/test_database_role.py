@@ -125,6 +125,11 @@ def test_a_new_role_is_made_whole() -> None:
             },
             ['REVOKE UPDATE ("created_at") ON public.users FROM sql_exporter'],
         ),
+        # Another tool's names, which are not in small letters.
+        (
+            {"tables": ["public.MyTable SELECT"]},
+            ['REVOKE ALL ON TABLE public."MyTable" FROM sql_exporter'],
+        ),
         # A revoke of the table would take the column's privilege with it.
         (
             {"tables": ["public.users SELECT", "public.users INSERT"]},

@@ -32,6 +32,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 OPTIONS: dict[str, Any] = {
     "states": ["idle in transaction"],
     "min_age": 300.0,
+    "action": "terminate",
     "max_sessions": 10,
     "applications": [],
     "users": [],
@@ -45,6 +46,7 @@ OPTIONS: dict[str, Any] = {
     [
         ({"states": []}, "states: expected at least one state, found none"),
         ({"states": ["any"]}, "states: expected one of active, .*, found 'any'"),
+        ({"action": "cancel"}, "action: expected terminate for states idle in transaction, found"),
         ({"min_age": 0.0}, "min_age: expected at least 1 second, found 0"),
         ({"max_sessions": 0}, "max_sessions: expected from 1 to 50, found 0"),
         ({"max_sessions": 51}, "max_sessions: expected from 1 to 50, found 51"),

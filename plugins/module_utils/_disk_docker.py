@@ -17,7 +17,7 @@ import os
 import socket
 import stat
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,10 +113,10 @@ class Docker:
 
     def plan(self) -> Freed:
         """What would go. Layers that images share make it an estimate."""
-        usage = self.ask("GET", "/system/df")
+        usage = self.ask("GET", "/system/df", verbose=1)
         self.chosen = []
         if self.policy.images:
-            self.chosen += _dangling(usage.get("Images") or ())
+            self.chosen += _dangling(_rows(usage, "Images", "ImageUsage"))
         if self.policy.build_cache:
             self.chosen += [
                 {
@@ -124,10 +124,11 @@ class Docker:
                     "name": str(row.get("ID")),
                     "bytes": int(row.get("Size", 0)),
                 }
-                for row in usage.get("BuildCache") or ()
+                for row in _rows(usage, "BuildCache", "BuildCacheUsage")
                 if not row.get("InUse") and not row.get("Shared")
             ]
-        self.chosen += self._volumes(usage.get("Volumes") or ())
+        if self.policy.volumes:
+            self.chosen += self._volumes(_rows(usage, "Volumes", "VolumeUsage"))
         freed = Freed(bytes=sum(row["bytes"] for row in self.chosen), files=len(self.chosen))
         if self.policy.max_bytes is not None and freed.bytes > self.policy.max_bytes:
             # A prune is all or nothing.
@@ -149,9 +150,14 @@ class Docker:
                 chosen.append({"kind": "volume", "name": name, "bytes": size})
         return chosen
 
-    def execute(self) -> Freed:
-        """Prune what was chosen; the engine says what that freed."""
-        freed = Freed()
+    def execute(
+        self, freed: Freed | None = None, enough: Callable[[], bool] = lambda: False
+    ) -> Freed:
+        """Prune what was chosen; the engine says what that freed, which is counted in ``freed`` as it goes.
+
+        Volumes go while it is not C(enough).
+        """
+        freed = Freed() if freed is None else freed
         kinds = {row["kind"] for row in self.chosen}
         if "image" in kinds:
             answer = self.ask("POST", "/images/prune", filters={"dangling": ["true"]})
@@ -161,7 +167,9 @@ class Docker:
             answer = self.ask("POST", "/build/prune")
             self._done(freed, "build_cache", len(answer.get("CachesDeleted") or ()), answer)
         for row in self.chosen:
-            if row["kind"] == "volume":
+            if row["kind"] == "volume" and enough():
+                self.skipped.append({"path": f"volume {row['name']}", "reason": "not_needed"})
+            elif row["kind"] == "volume":
                 self.ask("DELETE", f"/volumes/{urllib.parse.quote(row['name'], safe='')}")
                 self._done(freed, f"volume {row['name']}", 1, {"SpaceReclaimed": row["bytes"]})
         return freed
@@ -171,6 +179,17 @@ class Docker:
         freed.bytes += size
         freed.files += count
         self.removed.append({"path": what, "bytes": size, "count": count})
+
+
+def _rows(usage: dict[str, Any], before: str, since: str) -> Sequence[dict[str, Any]]:
+    """The rows of one kind, in the form that the API had before 1.52 or in the one that it has since."""
+    if before in usage:
+        return usage[before] or ()
+    if since in usage:
+        return (usage[since] or {}).get("Items") or ()
+    raise ProbeError(
+        f"Docker's answer to /system/df: expected {before} or {since}, found {', '.join(usage) or 'nothing'}."
+    )
 
 
 def _dangling(images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

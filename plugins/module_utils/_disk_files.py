@@ -176,7 +176,8 @@ class Files:
             return False
         if not old or info.st_ino in self.kept:
             return False
-        if use:
+        # Whoever follows the journal has all of its files open, and lets go of one that is deleted.
+        if use == "written" or (use and self.policy.kind != "journal"):
             self.skip(f"{path}/{name}", "open_for_writing" if use == "written" else "open")
             return False
         # One of several names that are ours altogether looks like an only one when the others went.
@@ -192,6 +193,8 @@ class Files:
         return (
             self.policy.truncate_open
             and info.st_ino not in self.kept
+            # Another name may be a snapshot's, outside the roots.
+            and info.st_nlink == 1
             and info.st_blocks * 512 > self.policy.truncate_above
         )
 
@@ -267,10 +270,14 @@ class Files:
 
     # Doing
 
-    def execute(self, opened: OpenFiles) -> Freed:
-        """Delete what was chosen. ``opened`` are the files that are open now."""
+    def execute(self, opened: OpenFiles, freed: Freed | None = None) -> Freed:
+        """Delete what was chosen, and count it in ``freed`` as it goes: what breaks off has freed something.
+
+        ``opened`` are the files that are open now.
+        """
+        freed = Freed() if freed is None else freed
         self.opened = opened
-        freed = Freed(capped=self.choice.capped)
+        freed.capped = self.choice.capped
         if self.choice.total.names:
             self._delete(freed)
         if self.truncations:
@@ -353,6 +360,11 @@ class Files:
                 now = os.fstat(descriptor)
                 if (now.st_dev, now.st_ino) != (info.st_dev, info.st_ino):
                     self.skip(f"{path}/{name}", "replaced")
+                    continue
+                if not (
+                    self._may_empty(now) and self.opened.holds(now.st_dev, now.st_ino) == "written"
+                ):
+                    self.skip(f"{path}/{name}", "no_longer_written")
                     continue
                 os.ftruncate(descriptor, 0)
                 size = (now.st_blocks - os.fstat(descriptor).st_blocks) * 512

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import gc
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,8 @@ __all__ = ["APT_LOCK", "Reclaim", "Step", "notes_on", "quick", "reclaim"]
 APT_LOCK = "/var/cache/apt/archives/lock"
 # The ledger with its reserve, the incident's record and its line in the log, and their folders.
 _NOTES = Amount(bytes=512 * 1024, inodes=16)
+# Quarters of a second.
+_PATIENCE = 12
 
 
 @dataclass(kw_only=True)
@@ -181,18 +184,41 @@ class Reclaim:
         """Carry out planned steps until the target is reached."""
         for step in steps:
             spare = None if step.destructive else self.spare
-            if not self.target.missing(self._space(self.path), spare=spare):
+            missing = self.target.missing(self._space(self.path), spare=spare)
+            if not missing:
                 step.status = "not_needed"
                 continue
             try:
                 with self._alone(step), quick():
-                    if isinstance(step.worker, Files):
-                        step.freed = step.worker.execute(self._opened())
-                    else:
-                        step.freed = step.worker.execute()
+                    self._carry_out(step, missing)
                 step.status = "done"
             except (KoprogoError, OSError) as error:
                 step.status, step.reason = "failed", str(error)
+
+    def _carry_out(self, step: Step, missing: Amount) -> None:
+        worker = step.worker
+        if not isinstance(worker, Files):
+            worker.execute(step.freed, self.reached)
+            return
+        opened = self._opened()
+        if step.destructive:
+            self._plan_less(step, worker, missing, opened)
+        worker.execute(opened, step.freed)
+
+    @staticmethod
+    def _plan_less(step: Step, worker: Files, missing: Amount, opened: OpenFiles) -> None:
+        """Choose anew for what still lacks: others may have freed more than was predicted of them.
+
+        Nothing that was not announced goes for that.
+        """
+        announced, before = step.predicted, (worker.choice, worker.truncations)
+        worker.opened = opened
+        need = Amount(
+            bytes=min(missing.bytes, announced.bytes), inodes=min(missing.inodes, announced.inodes)
+        )
+        now = worker.plan(need)
+        if now.bytes > announced.bytes or now.files > announced.files:
+            worker.choice, worker.truncations = before
 
     @contextlib.contextmanager
     def _alone(self, step: Step) -> Iterator[None]:
@@ -214,6 +240,14 @@ class Reclaim:
     def reached(self) -> bool:
         """Whether the target is reached now."""
         return not self.target.missing(self._space(self.path))
+
+    def settle(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Wait a moment for those who follow the journal to let go of what was deleted of it."""
+        if any(step.worker.policy.kind == "journal" and step.freed.files for step in self.steps):
+            for _try in range(_PATIENCE):
+                if self.reached():
+                    break
+                sleep(0.25)
 
     def result(self) -> dict[str, Any]:
         """What a module returns of it."""
@@ -269,6 +303,10 @@ def reclaim(
         steps = work.lossy if reversibility == "lossy" else work.destructive
         if not steps or (not check and work.reached()):
             continue
+        if guards and not guards[-1]["allowed"]:
+            # What is worth the least comes first, or nothing does.
+            _mark(steps, "skipped", f"what may go before was refused: {guards[-1]['reason']}")
+            continue
         action = action_of(
             params, name=f"disk_reclaim:{reversibility}", reversibility=reversibility
         )
@@ -280,7 +318,8 @@ def reclaim(
         evidence = params.get("evidence_sha256") or seen
         if check:
             guard = ledger.judge(action, evidence=evidence)
-            _mark_refused(steps, guard)
+            if not guard["allowed"]:
+                _mark(steps, "refused", str(guard["reason"]))
             guards.append(guard)
             changed = changed or guard["allowed"]
             continue
@@ -290,13 +329,14 @@ def reclaim(
                 action, evidence=evidence, prediction=prediction.as_dict()
             ) as run:
                 work.run(steps)
+                work.settle()
                 freed = sum((step.freed.amount for step in steps), start=Amount())
                 run.end("resolved" if work.reached() else "not_resolved", result=freed.as_dict())
                 changed = changed or bool(freed)
             guards.append(run.guard)
         except RefusedError as error:
             guards.append(error.evidence["guard"])
-            _mark_refused(steps, guards[-1])
+            _mark(steps, "refused", str(guards[-1]["reason"]))
             refusals.append(error)
     if refusals and len(refusals) == len(guards):
         raise refusals[0]
@@ -314,7 +354,6 @@ def reclaim(
     return result
 
 
-def _mark_refused(steps: Sequence[Step], guard: Mapping[str, Any]) -> None:
-    if not guard["allowed"]:
-        for step in steps:
-            step.status, step.reason = "refused", str(guard["reason"])
+def _mark(steps: Sequence[Step], status: str, reason: str) -> None:
+    for step in steps:
+        step.status, step.reason = status, reason

@@ -19,6 +19,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._disk_docker
     Docker,
     DockerPolicy,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    Freed,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import ProbeError
 
 USAGE = {
     "Images": [
@@ -43,17 +47,20 @@ class Engine(http.server.BaseHTTPRequestHandler):
 
     asked: list[str]
     root: str
+    usage: dict[str, Any]
+    broken: str
 
     def answer(self) -> None:
         type(self).asked.append(f"{self.command} {self.path}")
         bodies: dict[str, Any] = {
             "/info": {"DockerRootDir": self.root},
-            "/system/df": USAGE,
+            "/system/df": self.usage,
             "/images/prune": {"ImagesDeleted": [{"Deleted": "a"}], "SpaceReclaimed": 450},
             "/build/prune": {"CachesDeleted": ["e"], "SpaceReclaimed": 30},
         }
-        data = json.dumps(bodies.get(self.path.split("?")[0], {})).encode()
-        self.send_response(200)
+        path = self.path.split("?")[0]
+        data = json.dumps(bodies.get(path, {})).encode()
+        self.send_response(500 if path == self.broken else 200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -69,7 +76,9 @@ class Engine(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[type[Engine]]:
-    handler = type("Asked", (Engine,), {"asked": [], "root": str(tmp_path)})
+    handler = type(
+        "Asked", (Engine,), {"asked": [], "root": str(tmp_path), "usage": USAGE, "broken": ""}
+    )
     with socketserver.UnixStreamServer(str(tmp_path / "docker.sock"), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -102,6 +111,37 @@ def test_only_named_volumes_without_a_container_go(engine: type[Engine], tmp_pat
     assert [line for line in engine.asked if "DELETE" in line] == ["DELETE /volumes/old"]
     assert [row["reason"] for row in docker.skipped] == ["used_by_a_container", "missing"]
     assert not any("prune" in line for line in engine.asked)
+
+
+def test_volumes_go_while_it_is_not_enough(engine: type[Engine], tmp_path: Path) -> None:
+    docker = worker(tmp_path, volumes=("old",))
+    docker.plan()
+    assert docker.execute(enough=lambda: True).files == 0
+    assert docker.skipped == [{"path": "volume old", "reason": "not_needed"}]
+    assert not [line for line in engine.asked if "DELETE" in line]
+
+
+def test_what_was_pruned_before_it_broke_off_is_counted(
+    engine: type[Engine], tmp_path: Path
+) -> None:
+    docker = worker(tmp_path, images=True, build_cache=True)
+    docker.plan()
+    engine.broken, freed = "/build/prune", Freed()
+    with pytest.raises(ProbeError, match="Docker answered 500 to POST /build/prune"):
+        docker.execute(freed)
+    assert freed.bytes == 450
+
+
+def test_an_engine_of_today_lists_its_items_elsewhere(engine: type[Engine], tmp_path: Path) -> None:
+    docker = worker(tmp_path, images=True, build_cache=True, volumes=("old",))
+    before = docker.plan()
+    names = {"Images": "ImageUsage", "BuildCache": "BuildCacheUsage", "Volumes": "VolumeUsage"}
+    engine.usage = {names[kind]: {"Items": rows} for kind, rows in USAGE.items()}
+    assert docker.plan() == before
+    assert "GET /system/df?verbose=1" in engine.asked
+    engine.usage = {"Layers": 1}
+    with pytest.raises(ProbeError, match="expected Images or ImageUsage, found Layers"):
+        docker.plan()
 
 
 def test_a_cap_leaves_all(engine: type[Engine], tmp_path: Path) -> None:

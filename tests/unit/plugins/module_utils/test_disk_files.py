@@ -128,6 +128,40 @@ def test_open_files_stay(tmp_path: Path) -> None:
     assert files.skipped == {str(written): "open_for_writing", str(read): "open"}
 
 
+def test_who_follows_the_journal_keeps_no_file_of_it(tmp_path: Path) -> None:
+    written, read = write(tmp_path / "a@1.journal"), write(tmp_path / "a@2.journal")
+    journal = policy(tmp_path, kind="journal", patterns=("*@*.journal",), older_than=7 * DAY)
+    command = f"exec 3>>{written} 4<{read}; echo ready; read line"
+    with subprocess.Popen(
+        ["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        found = open_files()
+        [files] = workers([journal], found)
+        assert files.plan(None).files == 1
+        files.execute(found)
+        process.communicate(b"\n")
+    assert names(tmp_path) == {"a@1.journal"}
+    assert files.skipped == {str(written): "open_for_writing"}
+
+
+def test_a_file_with_another_name_is_never_emptied(tmp_path: Path) -> None:
+    path = write(tmp_path / "logs" / "api.log", days=0, kib=64)
+    wish = policy(tmp_path / "logs", truncate_open=True, truncate_above=1024)
+    with path.open("ab"):
+        found = OpenFiles(mapped={(path.stat().st_dev, path.stat().st_ino)})
+        [files] = workers([wish], found)
+        assert files.plan(None).bytes == 65536
+        # A snapshot is made between the look and the deed.
+        (tmp_path / "snapshot").hardlink_to(path)
+        assert files.execute(found).bytes == 0
+        assert files.skipped == {str(path): "no_longer_written"}
+        [files] = workers([wish], found)
+        assert files.plan(None).bytes == 0
+    assert path.stat().st_size == 65536
+
+
 def test_a_file_being_written_is_emptied_only_on_request(tmp_path: Path) -> None:
     path = write(tmp_path / "api.log", days=0, kib=64)
     with path.open("ab"):

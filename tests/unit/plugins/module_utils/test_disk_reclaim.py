@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -16,6 +17,10 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_file_policy import (
+    Freed,
+)
+from ansible_collections.koprogo.observability.plugins.module_utils._disk_files import Files
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_open import OpenFiles
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_places import Places
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_policy import (
@@ -386,6 +391,60 @@ def test_backups_are_for_humans_with_a_ledger(
     assert len(names(disk.root / "backups")) == 3
     assert not result["target_reached"]
     assert host.ledger().read().entries[1]["outcome"] == "not_resolved"
+
+
+def test_backups_go_for_what_still_lacks_and_not_for_what_was_foretold(
+    disk: Disk, host: Host
+) -> None:
+    """Three logs free what three logs hold and, as images with common layers do, one more MiB."""
+
+    class Generous(Disk):
+        def space(self, path: str) -> Space:
+            found = super().space(path)
+            more = 0 if "logs/50.log" in names(self.root) else MIB
+            return dataclasses.replace(
+                found, free=found.free + more, available=found.available + more
+            )
+
+    host.ledger().vouch(reason="provisioned")
+    work = Generous(disk.root).work(*both(disk), need=5 * MIB)
+    result = reclaim(work, host.ledger(), {}, check=False)
+    assert result["predicted"]["bytes"] == 5 * MIB
+    assert result["freed"]["bytes"] == 4 * MIB
+    assert result["target_reached"]
+    assert names(disk.root / "backups") == {"31.gpg", "40.gpg"}
+
+
+def test_where_logs_may_not_go_no_backup_does(disk: Disk, host: Host) -> None:
+    host.ledger().vouch(reason="provisioned")
+    reclaim(disk.work(both(disk)[0], need=MIB), host.ledger(), {}, check=False)
+    predicted = reclaim(disk.work(*both(disk), need=4 * MIB), host.ledger(), {}, check=True)
+    assert [row["status"] for row in predicted["policies"]] == ["refused", "skipped"]
+    assert not predicted["changed"]
+    with pytest.raises(RefusedError, match="may again in 300 s"):
+        reclaim(disk.work(*both(disk), need=4 * MIB), host.ledger(), {}, check=False)
+    assert len(names(disk.root / "backups")) == 3
+
+
+def test_what_a_step_freed_before_it_broke_off_counts(
+    disk: Disk, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_files: Files, _freed: Freed) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Files, "_empty", broken)
+    work = disk.work(both(disk)[0], need=MIB)
+    work.plan()
+    [files] = [step.worker for step in work.steps]
+    assert isinstance(files, Files)
+    files.truncations = {1: 1}
+    monkeypatch.setattr(work, "plan", lambda: None)
+    result = reclaim(work, host.ledger(), {}, check=False)
+    assert (result["changed"], result["freed"]["bytes"]) == (True, MIB)
+    assert (result["policies"][0]["status"], result["policies"][0]["freed"]["files"]) == (
+        "failed",
+        1,
+    )
 
 
 def test_a_refused_run_fails_and_touches_nothing(disk: Disk, host: Host) -> None:

@@ -11,6 +11,7 @@ read: it works where nothing can be written and no program can be started.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -23,7 +24,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 
 __all__ = ["Consumer", "Pressure", "Sample"]
 
-_UNIT = re.compile(r"([^/\n]+\.(?:service|scope|socket|mount))")
+_UNIT = (".service", ".scope", ".socket", ".mount")
+# What systemd tracks units by: its own hierarchy, or the unified one.
+_TRACKED = ("", "name=systemd")
+_MANAGER = "/init.scope"
 _CPU = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -186,7 +190,7 @@ class Pressure:
         fields = rest.split()
         if len(fields) < 22:
             return None
-        units = _UNIT.findall(groups or "")
+        unit = self._unit_of(groups or "")
         anonymous = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
         shared = re.search(r"^RssShmem:\s+(\d+) kB", status, re.MULTILINE)
         resident = int(fields[21]) * _PAGE
@@ -195,7 +199,7 @@ class Pressure:
         return _Process(
             pid=pid,
             # A thread of the kernel has no memory of its own and no unit.
-            unit=units[-1] if units else ("kernel" if not resident else "no unit"),
+            unit=unit or ("kernel" if not resident else "no unit"),
             name=name.partition("(")[2],
             ticks=int(fields[11]) + int(fields[12]),
             started=int(fields[19]),
@@ -204,6 +208,24 @@ class Pressure:
             resident=resident,
             nice=int(fields[16]),
         )
+
+    def _unit_of(self, groups: str) -> str:
+        """The unit of this host's systemd that a process is in: the first below its slices.
+
+        Those further down are of a user's own manager, or of one in a container, and may have any name.
+        """
+        for path in _tracked(groups):
+            parts = path.removeprefix(self._root).strip("/").split("/")
+            first = next((part for part in parts if not part.endswith(".slice")), "")
+            if first.endswith(_UNIT):
+                return first
+        return ""
+
+    @functools.cached_property
+    def _root(self) -> str:
+        """Where the groups of this host's systemd begin; in a container that may be anywhere."""
+        paths = _tracked(self._read("1/cgroup") or "")
+        return next((p.removesuffix(_MANAGER) for p in paths if p.endswith(_MANAGER)), "")
 
     def _cpu(self) -> dict[str, int]:
         first = (self._read("stat") or "cpu 0").splitlines()[0].split()[1:9]
@@ -277,3 +299,9 @@ def _consumers(
     for unit, size in shared.items():
         rows[unit].memory += size
     return list(rows.values())
+
+
+def _tracked(groups: str) -> list[str]:
+    """The paths by which systemd tracks a process, of the lines of C(/proc/PID/cgroup) (cgroups(7))."""
+    rows = [line.split(":", 2) for line in groups.splitlines()]
+    return [row[2] for row in rows if len(row) == 3 and row[1] in _TRACKED]

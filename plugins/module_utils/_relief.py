@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.koprogo.observability.plugins.module_utils import _io
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     CommandError,
     InputError,
@@ -57,6 +58,7 @@ class Relief:
     wait: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    proc: str = "/proc"
 
     def __post_init__(self) -> None:
         """InputError for limits that make no sense."""
@@ -173,8 +175,11 @@ class Relief:
         )
         if not result.ok:
             raise CommandError(f"systemctl set-property {unit} failed: {result.output}")
-        for pid in pids:
+        # Each thread has a niceness of its own (setpriority(2)).
+        for thread in (
+            int(tid) for pid in pids for tid in _io.list_directory(f"{self.proc}/{pid}/task")
+        ):
             # It may have ended meanwhile.
             with contextlib.suppress(ProcessLookupError):
-                if os.getpriority(os.PRIO_PROCESS, pid) < self.nice:
-                    os.setpriority(os.PRIO_PROCESS, pid, self.nice)
+                if os.getpriority(os.PRIO_PROCESS, thread) < self.nice:
+                    os.setpriority(os.PRIO_PROCESS, thread, self.nice)

@@ -188,7 +188,11 @@ class Systemd:
             ],
             timeout=20,
         )
-        entries = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
+        entries = []
+        for line in result.stdout.splitlines() if result.ok else ():
+            # Long output is cut in its middle.
+            with contextlib.suppress(ValueError):
+                entries.append(json.loads(line))
         return [
             entry["MESSAGE"]
             for entry in entries

@@ -358,13 +358,15 @@ class UnitRecovery:
         try:
             status = read_text(f"/proc/{pid}/status") or ""
             waits = read_text(f"/proc/{pid}/wchan") or ""
+            opened = sum(1 for _one in Path(f"/proc/{pid}/fd").iterdir())
         except OSError:
+            # One that is dying is gone at any moment.
             return {}
         values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
         return {
             "state": values.get("State", "").strip(),
             "threads": int(values.get("Threads", "0")),
             "resident_kib": int(values.get("VmRSS", "0 kB").split()[0]),
-            "open_files": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+            "open_files": opened,
             "waits_in": waits,
         }

@@ -120,6 +120,30 @@ def test_units_by_what_they_use_on_both_kinds_of_cgroups(proc: Proc) -> None:
     assert units == [API, "other.service", "session-1.scope"]
 
 
+@pytest.mark.parametrize(
+    ("group", "unit"),
+    [
+        (f"0::/user.slice/user-1000.slice/user@1000.service/app.slice/{API}", "user@1000.service"),
+        (f"0::/system.slice/docker-4f.scope/system.slice/{API}", "docker-4f.scope"),
+        (f"0::/docker/4f/system.slice/{API}", "no unit"),
+        (f"0::/machine.slice/libpod-4f.scope/container/{API}", "libpod-4f.scope"),
+        (f"0::/koprogo.slice/koprogo-api.slice/{API}/worker", API),
+    ],
+)
+def test_a_name_further_down_is_no_unit_of_this_host(proc: Proc, group: str, unit: str) -> None:
+    proc.later = lambda: None
+    for pid in (10, 11, 12, 13):
+        proc.process(pid, f"{group}\n", ticks=0, kib=10)
+    assert {row.unit for row in proc.pressure().sample(1.0).consumers} == {unit}
+
+
+def test_in_a_container_the_groups_of_its_systemd_are_its_own(proc: Proc) -> None:
+    proc.process(1, "0::/docker/4f/init.scope\n", ticks=0, kib=1)
+    proc.process(12, "0::/docker/4f/system.slice/mine.service\n", ticks=0, kib=1)
+    rows = {row.unit: row.processes for row in proc.pressure().sample(1.0).consumers}
+    assert (rows["init.scope"], rows["mine.service"]) == (1, 1)
+
+
 def test_memory_that_processes_of_a_unit_share_counts_once(proc: Proc) -> None:
     for number in range(80):
         proc.process(
@@ -156,7 +180,11 @@ def relief(proc: Proc, host: Host, **options: Any) -> Relief:
         "least_share": 0.3,
     }
     return Relief(
-        runner=host, pressure=proc.pressure(), sleep=lambda _seconds: None, **(given | options)
+        runner=host,
+        pressure=proc.pressure(),
+        sleep=lambda _seconds: None,
+        proc=str(proc.folder),
+        **(given | options),
     )
 
 
@@ -203,13 +231,15 @@ def test_a_unit_gets_less_of_the_processors_once(
     monkeypatch.setattr("os.getpriority", lambda _kind, _pid: 0)
     monkeypatch.setattr("os.setpriority", lambda _kind, pid, nice: niced.append((pid, nice)))
     host = Host()
+    for path in ("10/task/10", "10/task/12", "11/task/11"):
+        proc.write(f"{path}/stat", "")
     mine = relief(proc, host, resource="cpu", action="renice", below=0.25)
     seen = mine.look()
     assert seen["offender"] == API
     assert mine.needed(seen)
     assert mine.act(seen)[0] == "resolved"
     assert f"systemctl set-property --runtime -- {API} CPUWeight=20" in host.told
-    assert niced == [(10, 10), (11, 10)]
+    assert niced == [(10, 10), (12, 10), (11, 10)], "each thread"
     host.weight = "20"
     assert not mine.needed(seen)
 

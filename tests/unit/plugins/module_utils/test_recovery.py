@@ -255,6 +255,12 @@ def test_masked_and_unlisted_units_are_left() -> None:
     assert mine.refusal(mine.look())[0] == "masked"
 
 
+def test_a_process_that_is_gone_meanwhile_has_no_state() -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert recovery(Host())._process(gone.pid) == {}
+
+
 def test_a_unit_that_does_not_exist() -> None:
     host = Host()
     host.load = "not-found"

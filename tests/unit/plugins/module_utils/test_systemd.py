@@ -83,6 +83,9 @@ def test_a_dead_process_last_words_that_the_journal_gives_to_nobody() -> None:
         [
             entry("of a process that had the number before", 1_000_000),
             entry("cannot bind", 100_200_000),
+            # As long output is cut.
+            '{"MESSAGE":"a part',
+            "[...]",
             entry([255, 0], 100_300_000),
             entry("port taken", 100_350_000, _SYSTEMD_UNIT="init.scope"),
             entry("known already", 100_400_000, _SYSTEMD_UNIT="demo.service"),

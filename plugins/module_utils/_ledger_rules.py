@@ -83,8 +83,8 @@ class Limits:
         for name, value, lowest, highest in (
             ("cool_down", limits.cool_down, 30, None),
             ("budget", limits.budget, 1, MOST_RUNS),
-            ("window", limits.window, 600, None),
-            ("breaker", limits.breaker, 1, 5),
+            ("budget_window", limits.window, 600, None),
+            ("breaker_after", limits.breaker, 1, 5),
         ):
             if value < lowest or (highest is not None and value > highest):
                 allowed = f"from {lowest} to {highest}" if highest else f"at least {lowest}"

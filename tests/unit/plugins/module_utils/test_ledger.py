@@ -383,9 +383,12 @@ def test_a_storm_of_refusals_is_written_once(host: Host) -> None:
 def test_limits_stay_within_bounds() -> None:
     params = {"cool_down": 31.0, "budget": None, "budget_window": None, "breaker_after": 5}
     assert action_of(params, name="x", reversibility="lossy").bounds.cool_down == 31
-    for option, value in (("budget", 21), ("breaker", 0), ("cool_down", 0), ("window", 1)):
-        with pytest.raises(InputError, match=f"{option}: expected"):
-            Limits.of("safe", {option: value})
+    for option, value in (
+        *(("budget", 21), ("breaker_after", 0), ("cool_down", 0)),
+        ("budget_window", 1),
+    ):
+        with pytest.raises(InputError, match=f"^{option}: expected"):
+            action_of(params | {option: value}, name="x", reversibility="safe")
 
 
 def test_the_real_clock_moves_on() -> None:

@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._transaction
     ARGUMENT_SPEC,
     pack,
 )
+from ansible_collections.koprogo.observability.plugins.plugin_utils._plain import plain
 
 # As ansible.builtin.template sets them, so that a template looks the same in both.
 _OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
@@ -125,10 +126,10 @@ def _text(content: Any, path: str) -> str:
     if isinstance(content, str):
         return str(content)
     if str(path).endswith(".json"):
-        return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+        return json.dumps(plain(content), indent=2, ensure_ascii=False, default=str) + "\n"
     if isinstance(content, Mapping | list):
         text: str = yaml.dump(
-            content,
+            plain(content),
             Dumper=AnsibleDumper,
             allow_unicode=True,
             default_flow_style=False,

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.koprogo.observability.plugins.plugin_utils._plain import plain
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -43,24 +45,10 @@ def as_files(contents: Mapping[str, Any], path: str, **options: Any) -> list[dic
         text = content
         if not isinstance(content, str):
             text = yaml.dump(
-                _plain(content), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
+                plain(content), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
             )
         files.append({"path": path.format(name=name), "content": text, **options})
     return files
-
-
-def _plain(value: Any) -> Any:
-    """A copy of plain types: Ansible's tagged strings and dictionaries have no YAML form."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    for plain in (int, float, str):
-        if isinstance(value, plain):
-            return plain(value)
-    return str(value)
 
 
 class FilterModule:

@@ -81,6 +81,8 @@ class Service:
         self._sleep = sleep
         self._clock = clock
         self.found: UnitState | None = None
+        # systemd counts automatic restarts until somebody restarts the unit: earlier ones say nothing.
+        self._restarts_before = 0
 
     def observe(self) -> None:
         """Look at the unit before anything is touched: a failed change returns to this state."""
@@ -156,7 +158,9 @@ class Service:
 
     def _act(self, planned: str) -> Outcome:
         if self.unit is not None:
-            planned = self._feasible(planned, self._manager.state(self.unit))
+            state = self._manager.state(self.unit)
+            planned = self._feasible(planned, state)
+            self._restarts_before = 0 if planned == "restart" else state.restarts
         acted_at = self._clock()
         if planned == "restart" and self.unit is not None:
             self._manager.restart(self.unit)
@@ -216,7 +220,8 @@ class Service:
         if self.unit is None:
             return ""
         state = self._manager.state(self.unit)
-        return state.describe() if state.dead or state.restarts >= crashes else ""
+        crashed = state.restarts - self._restarts_before >= crashes
+        return state.describe() if state.dead or crashed else ""
 
 
 def last_words(service: Service, error: KoprogoError) -> list[str]:

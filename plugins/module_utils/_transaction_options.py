@@ -166,10 +166,10 @@ class Request:
         found = list(self.secrets)
         for file in self.files:
             text = file.data.decode("utf-8", "replace")
+            # What a daemon says of a secret file may be a password alone.
+            found += (one for one in secret_values(text) if len(one) >= _SHORTEST_SECRET)
             if file.secret:
                 found.append(text)
-            else:
-                found += (one for one in secret_values(text) if len(one) >= _SHORTEST_SECRET)
         return Masker(found)
 
     @classmethod

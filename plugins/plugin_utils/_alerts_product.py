@@ -89,7 +89,7 @@ _HIGH_CPU = f"""\
 avg by ({_BY_HOST}) (rate(node_cpu_seconds_total{{job="node",mode="idle"$hosts}}[$range])) < $threshold"""
 _CONNECTIONS_HIGH = f"""\
 instance:pg_stat_activity_count:sum{{host!=""$hosts}} > $threshold
-or instance:pg_stat_activity_count:sum{{host!=""$hosts}} / (
+or instance:pg_stat_activity_count:sum{{host!=""$hosts}} and instance:pg_stat_activity_count:sum / (
   max by ({_BY_HOST}) (pg_settings_max_connections{{job="postgresql"}})
   - max by ({_BY_HOST}) (pg_settings_superuser_reserved_connections{{job="postgresql"}})
   - (

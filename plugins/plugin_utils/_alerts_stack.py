@@ -61,9 +61,12 @@ _RULES_FAILING = "\nor ".join(
         ("loki_prometheus_rule_evaluation_failures_total", "loki"),
     )
 )
+# Alertmanager counts a failure once for each group that it tells, and tells a group again after its
+# group_interval, five minutes: a window of no more than that would be empty in between. And C(for) is longer
+# than the window, so that one failure after which it worked is none.
 _NOTIFICATIONS_FAILING = f"""\
 sum by ({_BY_HOST}, job, integration) (
-  rate(alertmanager_notifications_failed_total{{job="alertmanager"$hosts}}[5m])
+  rate(alertmanager_notifications_failed_total{{job="alertmanager"$hosts}}[11m])
 ) > $threshold
 or sum by ({_BY_HOST}, job) (
   rate(prometheus_notifications_errors_total{{job="prometheus"$hosts}}[5m])
@@ -195,7 +198,7 @@ STACK_ALERTS: tuple[Alert, ...] = (
         group="koprogo-stack",
         component="monitoring",
         severity="critical",
-        hold="5m",
+        hold="12m",
         threshold=Number(default=0, what="failed notifications a second"),
         tiers=(Tier(expr=_NOTIFICATIONS_FAILING),),
         labels=("deployment", "host", "instance", "job", "integration"),

@@ -13,6 +13,7 @@ from unittest import mock
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultedValue
 from ansible.playbook.task import Task
 from ansible.template import Templar, trust_as_template
 
@@ -139,6 +140,30 @@ def test_ones_own_ansible_managed_wins(node: Node) -> None:
 )
 def test_content(node: Node, path: str, content: Any, expected: str) -> None:
     assert node.run([{"path": path, "content": content}]) == {path: expected}
+
+
+def test_what_was_in_a_vault_is_written_as_it_is(node: Node) -> None:
+    """Ansible's YAML would write it encrypted again, and most daemons' checkers take that for a password."""
+    secret = VaultedValue(ciphertext="$ANSIBLE_VAULT;1.1;AES256 00").tag("s3cret")
+    settings = {"auth": [{"password": secret}]}
+    name = node.write("a.yml.j2", "{{ settings | to_json | from_json | to_nice_yaml }}")
+    files: list[dict[str, Any]] = [
+        {"path": "a.yml", "template": name},
+        {"path": "b.yml", "content": settings},
+        {"path": "c.json", "content": settings},
+        {"path": "d", "content": secret},
+    ]
+    contents = node.run(files, variables={"settings": settings})
+    assert not [path for path, text in contents.items() if "vault" in text.lower()]
+    assert all("s3cret" in text for text in contents.values())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[4] / "roles").glob("*/templates/**/*.j2"))
+)
+def test_no_roles_template_writes_yaml_of_what_may_be_in_a_vault(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("to_nice_yaml") == text.count("from_json | to_nice_yaml")
 
 
 def test_one_execution_however_many_files(node: Node) -> None:

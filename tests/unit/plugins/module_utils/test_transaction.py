@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _io
+from ansible_collections.koprogo.observability.plugins.module_utils._activation import Service
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     ConflictError,
     InputError,
@@ -20,10 +21,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     RolledBackError,
     ValidationError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
 from ansible_collections.koprogo.observability.plugins.module_utils._transaction_report import (
     Report,
 )
-from tests.unit.plugins.module_utils.transaction_lab import UNIT, Host
+from tests.unit.plugins.module_utils.transaction_lab import UNIT, FakeSystemd, Host
 
 OLD = {"a.yml": "one\n", "rules/r.yml": "r\n", "unit.conf": "u\n"}
 LINKS = {"demo.service.d/50.conf": "unit.conf"}
@@ -112,6 +114,28 @@ def test_the_state_of_the_unit_decides(configured: Host, active: str) -> None:
 def test_how_to_reload(configured: Host, options: dict[str, Any], expected: list[str]) -> None:
     configured.run(configured.request({**OLD, "a.yml": "two\n"}, links=LINKS, **options))
     assert calls(configured) == expected
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, ""), (2, ""), (3, "restarted 8 times")])
+def test_restarts_of_long_ago_do_not_end_the_wait(
+    configured: Host, more: int, expected: str
+) -> None:
+    """systemd counts them for as long as nobody restarts the unit by hand."""
+    configured.remember(restarts=5)
+    ends: list[str] = []
+
+    def wait(*_probes: object, given_up: Callable[[], str], **_options: object) -> list[Any]:
+        configured.remember(restarts=5 + more)
+        ends.append(given_up())
+        return []
+
+    request = configured.request({"a.yml": "x"}, probe=[{"url": "http://127.0.0.1:1/"}])
+    manager = FakeSystemd(configured, lambda _step: None)
+    Service(request, manager, masker=Masker(), await_probes=wait).apply(
+        "reload", daemon_reload=False
+    )
+    assert manager.calls == ["reload"]
+    assert (expected in ends[0]) if expected else (ends == [""])
 
 
 def test_check_mode_leaves_no_trace(host: Host) -> None:

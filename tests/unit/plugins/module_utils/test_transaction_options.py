@@ -98,6 +98,10 @@ def test_good_options() -> None:
     assert request.reload.method == "PUT"
     assert request.secrets == ("s",)
     assert request.masker().text("x and s") == "******** and ********"
+    # Of a secret file a daemon may say no more than the password.
+    rows = file(secret=True, content="dsn: postgresql://ada:Sup3rS3cret@db\ntoken: abcdefgh\n")
+    hidden = Request.from_options(options(files=rows)).masker().text("not Sup3rS3cret, abcdefgh")
+    assert hidden == "not ********, ********"
 
 
 def test_absent_ignores_what_it_does_not_need() -> None:

@@ -54,7 +54,7 @@ class FakeSystemd:
             result="success" if active == "active" else "exit-code",
             enabled="enabled",
             main_pid=1,
-            restarts=0,
+            restarts=self.host.memory().get("restarts", 0),
             can_reload=True,
             need_daemon_reload=False,
             control_group="",

@@ -45,9 +45,14 @@ Row = dict[str, Any]
 
 
 def parsed_address(text: str) -> str:
-    """A single address in its shortest form; InputError for anything else."""
+    """A single address in its shortest form; InputError for anything else.
+
+    One that a service with a socket for both writes as IPv6 is the IPv4 address that packets come from.
+    """
     try:
-        return str(ipaddress.ip_address(text.strip()))
+        found = ipaddress.ip_address(text.strip())
+        mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+        return str(mapped or found)
     except ValueError as error:
         raise InputError(
             f"address: expected one IPv4 or IPv6 address, found '{text}' ({error})."

@@ -289,7 +289,14 @@ class PackageSet:
         before = self._apt.everything()
         self._apt.remove(removable)
         plan = self._apt.plan("autoremove")
-        unused = [step.package for step in plan.steps if step.package in self._record.dependencies]
+        # Apt knows of no other component that asked for one of them.
+        asked = {
+            one
+            for other in Record.others(self._record.name, self._places)
+            for one in other.requested
+        }
+        gone = {*self._record.dependencies} - asked
+        unused = [step.package for step in plan.steps if step.package in gone]
         if unused and {step.package for step in self._apt.plan("remove", *unused).steps} <= {
             *unused
         }:

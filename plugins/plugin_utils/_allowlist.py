@@ -10,6 +10,7 @@ This file is private to the collection.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: A host that bans itself is down.
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
+_NO_ADDRESS = (socket.EAI_NONAME, socket.EAI_NODATA)
 #: Half of the internet on the list means that nobody is ever banned.
 _WIDEST = {4: 8, 6: 16}
 
@@ -56,8 +58,13 @@ def _of_host(
 ) -> list[str]:
     try:
         return resolver(address(host, variables))
-    except OSError:
-        # A host that has no address by now can't be banned by one.
+    except OSError as error:
+        # A host that has no address by now can't be banned by one; a silent resolver says no such thing.
+        if isinstance(error, socket.gaierror) and error.errno not in _NO_ADDRESS:
+            raise ValueError(
+                f"host {host}: expected its address, which is never banned, and its name could not be looked "
+                f"up: {error.strerror}. Run again, or put koprogo_address into the inventory"
+            ) from error
         return []
     except UndefinedError as error:
         raise ValueError(

@@ -163,6 +163,13 @@ def test_who_is_let_in_before_any_ban_is_asked_is_not_dropped(
     assert ours.dropped(ATTACKER)
 
 
+def test_an_ipv4_address_in_ipv6_is_banned_as_what_it_is(tmp_path: Path) -> None:
+    mapped = f"::ffff:{ATTACKER}"
+    assert parsed_address(mapped) == ATTACKER
+    with pytest.raises(ConflictError, match="control node"):
+        bans(Host(), tmp_path, client=ATTACKER).refuse_if_allowed(parsed_address(mapped))
+
+
 def test_an_address_with_all_its_zeros_is_the_same(tmp_path: Path) -> None:
     host = Host()
     host.decisions = {"2001:0db8:0000:0000:0000:0000:0000:0009": "sqli"}

@@ -202,6 +202,14 @@ class TestRemoval:
         host.withdraw()
         assert host.apt.have == {"extra": "1"}
 
+    def test_a_dependency_that_another_component_asked_for_stays(self, tmp_path: Path) -> None:
+        host = Host(tmp_path)
+        host.apt.dependencies = {"tool": ["extra"]}
+        host.provide("tool", name="one")
+        host.provide("extra", name="two")
+        host.withdraw("one")
+        assert host.apt.have == {"extra": host.apt.have["extra"]}
+
     def test_a_package_that_something_needs_now_stays(self, tmp_path: Path) -> None:
         host = Host(tmp_path)
         host.provide("tool")

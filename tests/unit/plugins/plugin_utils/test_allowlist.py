@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import jinja2
 import pytest
 
@@ -34,6 +36,20 @@ def test_a_host_without_an_address_is_left_out() -> None:
         raise OSError(name)
 
     assert allowlist([], {"nowhere": {}}, [], resolver=unknown) == ["127.0.0.0/8", "::1"]
+
+
+def test_a_resolver_that_is_silent_stops_the_run() -> None:
+    """Without its hosts the list would let a fleet ban itself."""
+
+    def silent(_name: str) -> list[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def nobody(_name: str) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.raises(ValueError, match=r"host db1: expected its address.*Temporary failure"):
+        allowlist([], {"db1": {}}, [], resolver=silent)
+    assert allowlist([], {"db1": {}}, [], resolver=nobody) == ["127.0.0.0/8", "::1"]
 
 
 def test_a_host_whose_address_cant_be_told_stops_the_run() -> None:

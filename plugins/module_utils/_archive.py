@@ -206,13 +206,17 @@ def _write(path: Path, content: IO[bytes], *, executable: bool) -> None:
 
 
 def _make_links(links: list[_Member], into: Path) -> None:
-    """Create the symbolic links, then prove that each one stays inside."""
+    """Create the symbolic links, none through another one, then prove that each one stays inside."""
     made: list[Path] = []
     for link in links:
         path = into / _safe(link.name)
         if PurePosixPath(link.target).is_absolute():
             raise ArchiveError(
                 f"The archive is unsafe: '{link.name}' links to '{link.target}', outside of it."
+            )
+        if any(folder.is_symlink() for folder in path.parents if folder.is_relative_to(into)):
+            raise ArchiveError(
+                f"The archive is unsafe: '{link.name}' is a link below another link."
             )
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if path.is_symlink() or not path.is_dir():

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -70,6 +71,12 @@ class Layout:
             path = self._places.on_host(name)
             owner = f"{user or 'root'}:{group or user or 'root'}"
             if path.is_dir():
+                if path.is_symlink() and path.lstat().st_uid:
+                    # Whoever made it would be given what it leads to.
+                    raise ConflictError(
+                        f"{name}: expected a directory, found a link that user "
+                        f"{_accounts.user_name(path.lstat().st_uid)} has made. Move it away."
+                    )
                 info = path.stat()
                 if (info.st_uid, info.st_gid) == (uid, gid):
                     continue
@@ -77,7 +84,10 @@ class Layout:
                 outcome.change(f"directory {name}", before, owner)
                 if not self._check:
                     _io.set_owner_and_mode(
-                        str(path.resolve()), mode=0o750, uid=uid or 0, gid=gid or 0
+                        str(path.resolve()),
+                        mode=stat.S_IMODE(info.st_mode),
+                        uid=uid or 0,
+                        gid=gid or 0,
                     )
                 continue
             if _io.lookup(str(path)) is not None:

@@ -87,6 +87,15 @@ def test_links_inside_are_kept(tmp_path: Path) -> None:
             ("d1/d2/s", special("d1/d2/s", tarfile.SYMTYPE, "../..")),
             ("out", special("out", tarfile.SYMTYPE, "d1/d2/s/..")),
         ],
+        # A link, then a link through it, or a folder.
+        [
+            ("d", special("d", tarfile.SYMTYPE, "..")),
+            ("d/evil", special("d/evil", tarfile.SYMTYPE, "x")),
+        ],
+        [
+            ("d", special("d", tarfile.SYMTYPE, "..")),
+            ("d/new/evil", special("d/new/evil", tarfile.SYMTYPE, "x")),
+        ],
         # A link, then a file through it.
         [("l", special("l", tarfile.SYMTYPE, "..")), ("l/evil", b"x")],
     ],

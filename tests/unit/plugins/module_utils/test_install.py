@@ -126,6 +126,23 @@ class TestArchive:
         assert (stat.S_IMODE(data.st_mode), data.st_uid) == (0o750, os.getuid())
         assert ["systemctl", "--no-ask-password", "daemon-reload"] in host.runner.calls
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes links of somebody else")
+    def test_nobody_is_given_what_their_link_leads_to(self, host: Host) -> None:
+        data, prize = host.path("/var/lib/tool"), host.path("/etc/prize")
+        data.parent.mkdir(parents=True)
+        prize.mkdir(parents=True, mode=0o700)
+        data.symlink_to(prize)
+        os.lchown(data, 1, 1)
+        os.chown(prize, 2, 2)
+        with pytest.raises(
+            ConflictError, match="/var/lib/tool: expected a directory, found a link"
+        ):
+            host.run(**host.options())
+        # Root's own leads to where an administrator wants the data; its mode is theirs too.
+        os.lchown(data, 0, 0)
+        host.run(**host.options())
+        assert (prize.stat().st_uid, stat.S_IMODE(prize.stat().st_mode)) == (os.getuid(), 0o700)
+
     def test_the_second_run_changes_and_sends_nothing(self, host: Host) -> None:
         host.run(**host.options())
         before = host.content()

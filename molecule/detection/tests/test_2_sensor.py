@@ -131,8 +131,10 @@ def read(box: Victim) -> tuple[int, int]:
 
 @on_each_victim
 def test_ordinary_requests_in_the_apis_log_raise_nothing(box: Victim) -> None:
-    # As many clients as people would be: a single one that asks for all of it at once is a crawler.
+    # As many clients as people would be: a single one that asks for all of it at once mistypes too often.
     clients = [f"203.0.113.{number}" for number in range(1, 21)]
+    # And one whose page shows every flat of a large building.
+    page = "203.0.113.21"
     # Now and then one has mistyped an address or a password, or two have saved the same thing.
     statuses = (*(200,) * 12, 404, *(201,) * 5, 401, 200, 409)
     corpus = [
@@ -145,7 +147,18 @@ def test_ordinary_requests_in_the_apis_log_raise_nothing(box: Victim) -> None:
             "user_agent": agent,
         }
         for number, (method, path, _body, agent) in enumerate(requests())
+    ] + [
+        {
+            "remote_addr": page,
+            "method": "GET",
+            "path": f"/api/v1/units/{number}",
+            "route": "/api/v1/units/:id",
+            "status": 200,
+            "user_agent": "Mozilla/5.0",
+        }
+        for number in range(70)
     ]
+    clients.append(page)
     before = read(box)
     box.log(corpus)
     wait_for(

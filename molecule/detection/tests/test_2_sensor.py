@@ -169,6 +169,7 @@ def test_ordinary_requests_in_the_apis_log_raise_nothing(box: Victim) -> None:
     time.sleep(3)
     assert not box.banned("api-abuse") & {*clients}
     assert not box.decisions().keys() & {*clients}
+    assert "crowdsecurity/http-crawl-non_statics" in box.reported(page), "it was near a ban"
 
 
 @on_each_victim

@@ -70,6 +70,21 @@ class Box:
         return docker("inspect", "--format", template, self.name).split()[0]
 
     @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing of it runs while the block does. A busy kernel may take several tries to freeze it."""
+        for _try in range(4):
+            docker("pause", self.name, check=False)
+            if docker("inspect", "--format", "{{ .State.Status }}", self.name).strip() == "paused":
+                break
+            time.sleep(2)
+        else:
+            docker("pause", self.name)
+        try:
+            yield
+        finally:
+            docker("unpause", self.name)
+
+    @contextlib.contextmanager
     def scraping(self, address: str) -> Iterator[dict[str, Any]]:
         """A scrape every 0.2 s in the background; the dictionary is filled when the block ends."""
         result: dict[str, Any] = {}

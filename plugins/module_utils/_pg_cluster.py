@@ -25,6 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_log import (
+    STARTING,
     corruption_signs,
     last_words,
     log_paths,
@@ -48,9 +49,6 @@ __all__ = [
 ]
 
 # In a server's words before a session has chosen its language: what they say is also asked of pg_isready.
-_STARTING = re.compile(
-    r"starting up|not yet accepting connections|in recovery mode|shutting down", re.IGNORECASE
-)
 _FULL = re.compile(r"too many clients|remaining connection slots", re.IGNORECASE)
 # Exit statuses of pg_isready, by the server's SQLSTATE and not by its words; and psql's own failures.
 _ACCEPTS, _REJECTS, _NO_ANSWER = 0, 1, 2
@@ -183,7 +181,7 @@ class PostgresqlRecovery:
                 "Expected psql and pg_isready on this host, to ask the server before anything is done "
                 f"to it, found: {said}. Install Debian's postgresql-client."
             )
-        if answer.rc == _REJECTS or _STARTING.search(said):
+        if answer.rc == _REJECTS or STARTING.search(said):
             return "starting"
         if rc not in _FAILED or answer.rc not in (_ACCEPTS, _NO_ANSWER):
             return "unclear"

@@ -25,10 +25,11 @@ from ansible_collections.koprogo.observability.plugins.module_utils._log_files i
     log_files,
 )
 
-__all__ = ["corruption_signs", "last_words", "log_paths", "names_damage", "tail_of"]
+__all__ = ["STARTING", "corruption_signs", "last_words", "log_paths", "names_damage", "tail_of"]
 
 _TAIL = 1024 * 1024
-_SPOKEN = "LOG|WARNING|ERROR|FATAL|PANIC"
+_SEVERITIES = ("LOG", "WARNING", "ERROR", "FATAL", "PANIC")
+_SPOKEN = "|".join(_SEVERITIES)
 # The first of a line is the server's own: what a client sends stands behind it, in a statement or in quotes.
 # With log_error_verbosity=verbose the SQLSTATE follows.
 _TEXT = re.compile(
@@ -58,11 +59,12 @@ _NO_SPACE = re.compile(
     r"|kein Speicherplatz mehr|Plattenplatzbegrenzung überschritten"
     r"|[Gg]een ruimte (?:meer )?(?:over|beschikbaar)"
 )
-_STARTING = re.compile(
+#: In a server's words while it is on its way up or down.
+STARTING = re.compile(
     r"starting up|not yet accepting connections|in recovery mode|shutting down", re.IGNORECASE
 )
 # Process, severity and message of a line that begins as Debian sets it.
-_LAST = re.compile(r"\[(\d+)\] .*?\b(LOG|WARNING|ERROR|FATAL|PANIC):  +(?:[0-9A-Z]{5}: )?(.*)")
+_LAST = re.compile(rf"\[(\d+)\] .*?\b({_SPOKEN}):  +(?:[0-9A-Z]{{5}}: )?(.*)")
 _AT = re.compile(r"^(?:\{\"timestamp\":\")?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([^\s,\"]+)")
 
 
@@ -90,11 +92,13 @@ def _said(line: str) -> _Said | None:
 def names_damage(line: str) -> bool:
     """Whether a line names damage; a PANIC alone may have other reasons."""
     said = _said(line)
-    if said is None or _NO_SPACE.search(said.message):
-        return False
+    return said is not None and not _NO_SPACE.search(said.message) and _tells_damage(said)
+
+
+def _tells_damage(said: _Said) -> bool:
     if said.severity == "DETAIL":
         return bool(_DAMAGED_FILE.match(said.message))
-    if said.severity not in _SPOKEN.split("|"):
+    if said.severity not in _SEVERITIES:
         return False
     return said.code in _CORRUPTED or bool(_DAMAGE.match(said.message))
 
@@ -113,7 +117,7 @@ def corruption_signs(
             continue
         if said.code == _DISK_FULL or _NO_SPACE.search(said.message):
             full.append(line[:300])
-        elif said.severity == "PANIC" or names_damage(line):
+        elif said.severity == "PANIC" or _tells_damage(said):
             signs.append(line[:300])
     return signs[-10:], full[-5:]
 
@@ -123,7 +127,7 @@ def last_words(lines: Iterable[str], *, since: datetime) -> str:
     words, before = "", ("", "")
     for line in lines:
         match = _LAST.search(line)
-        if match is None or ((at := _time_of(line)) and at < since) or _STARTING.search(match[3]):
+        if match is None or ((at := _time_of(line)) and at < since) or STARTING.search(match[3]):
             continue
         process, severity, message = match.groups()
         if severity in ("FATAL", "PANIC"):

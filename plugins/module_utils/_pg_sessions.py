@@ -33,8 +33,8 @@ _HIGHEST_CAP = 50
 
 # One definition of who is chosen and who is protected, for looking and for acting: between the two a
 # session may have ended its transaction, or its pid may be another's. Who waits for a lock is a victim: it
-# would wait again, and who holds the lock goes on. Maintenance that is cancelled costs
-# all of its time again; a word tells it where it waits for a lock, or has no view of its progress.
+# would wait again, and who holds the lock goes on. Maintenance that is cancelled costs all of its time again;
+# a word tells it where it waits for a lock, or has no view of its progress.
 _CHOSEN = r"""
   SELECT a.pid, a.backend_start::text AS started, a.usename AS "user", a.datname AS database,
     a.application_name AS application, host(a.client_addr) AS client, a.state,

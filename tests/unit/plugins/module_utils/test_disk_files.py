@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +112,27 @@ def test_a_mount_point_of_the_same_file_system_is_left_alone(tmp_path: Path) -> 
     assert files.skipped == {str(tmp_path / "bound"): "mount"}
 
 
-def test_open_files_stay(tmp_path: Path) -> None:
-    written, read = write(tmp_path / "written.log"), write(tmp_path / "read.log")
-    write(tmp_path / "free.log")
+@contextlib.contextmanager
+def opened_by_another(written: Path, read: Path) -> Iterator[None]:
+    """A process has one file open for writing and another one for reading."""
     command = f"exec 3>>{written} 4<{read}; echo ready; read line"
     with subprocess.Popen(
         ["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
+        yield
+        process.communicate(b"\n")
+
+
+def test_open_files_stay(tmp_path: Path) -> None:
+    written, read = write(tmp_path / "written.log"), write(tmp_path / "read.log")
+    write(tmp_path / "free.log")
+    with opened_by_another(written, read):
         found = open_files()
         [files] = workers([policy(tmp_path)], found)
         assert files.plan(None).files == 1
         files.execute(found)
-        process.communicate(b"\n")
     assert names(tmp_path) == {"written.log", "read.log"}
     assert files.skipped == {str(written): "open_for_writing", str(read): "open"}
 
@@ -131,17 +140,11 @@ def test_open_files_stay(tmp_path: Path) -> None:
 def test_who_follows_the_journal_keeps_no_file_of_it(tmp_path: Path) -> None:
     written, read = write(tmp_path / "a@1.journal"), write(tmp_path / "a@2.journal")
     journal = policy(tmp_path, kind="journal", patterns=("*@*.journal",), older_than=7 * DAY)
-    command = f"exec 3>>{written} 4<{read}; echo ready; read line"
-    with subprocess.Popen(
-        ["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+    with opened_by_another(written, read):
         found = open_files()
         [files] = workers([journal], found)
         assert files.plan(None).files == 1
         files.execute(found)
-        process.communicate(b"\n")
     assert names(tmp_path) == {"a@1.journal"}
     assert files.skipped == {str(written): "open_for_writing"}
 

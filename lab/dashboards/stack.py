@@ -16,6 +16,7 @@ _LOKI = f'loki_request_duration_seconds_count{{{_ANY}, job="loki", route!="ready
 _RELOADED = named({"0": ("refused", "red"), "1": ("loaded", "green")})
 # Those that panels and alerts read; others may fail where the kernel lacks what they ask for.
 _COLLECTORS = "cpu|diskstats|filesystem|loadavg|meminfo|netdev|stat|systemd|textfile|vmstat"
+_ANSWERS = named({"0": ("fails", "red"), "1": ("answers", "green")})
 _FAILED = named({"0": ("answers", "green"), "1": ("fails", "red")})
 
 
@@ -243,6 +244,18 @@ _ALERTS = Row(
                     size=(24, 7),
                 ),
                 "No certificates: one host alone has no doors.",
+            ),
+        ),
+        (
+            11,
+            or_else(
+                states(
+                    "Addresses that are asked",
+                    "Whether each of blackbox_exporter_targets gave a good answer.",
+                    prom(f"min by (target) (probe_success{{{_job('probe')}}})", "{{target}}"),
+                    names=_ANSWERS,
+                ),
+                "None is configured: blackbox_exporter_targets.",
             ),
         ),
     ],

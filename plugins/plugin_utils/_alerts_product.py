@@ -29,12 +29,16 @@ max by ({_BY_HOST}) (
   )
 )"""
 # The exporter's `up` outlives the database, and its `pg_up` does not outlive the exporter: what is expected
-# and has no pg_up of 1 is down.
-_DATABASE_DOWN = f"""\
+# and has no pg_up of 1 is down. Only a pg_up of 0 says for sure that it is the database, and may hide others.
+_NO_DATABASE = f"""\
 max by ({_BY_HOST}) (
   (koprogo:target_expected{{job="postgresql"$hosts}} or up{{job="postgresql"$hosts}})
   unless on (deployment, instance) pg_up{{job="postgresql"}} == 1
 )"""
+_REFUSED = 'on (deployment, instance) pg_up{job="postgresql"} == 0'
+_DATABASE_DOWN = f"""\
+label_replace({_NO_DATABASE} and {_REFUSED}, "reason", "refused", "", "")
+or label_replace({_NO_DATABASE} unless {_REFUSED}, "reason", "unmeasured", "", "")"""
 _WRITABLE = (
     'unless on (deployment, instance, device, mountpoint) node_filesystem_readonly{job="node"} == 1'
 )
@@ -122,11 +126,15 @@ PRODUCT_ALERTS: tuple[Alert, ...] = (
         severity="critical",
         hold="30s",
         tiers=(Tier(expr=_DATABASE_DOWN),),
-        summary="PostgreSQL on {{ $labels.host }} is down",
+        labels=("deployment", "host", "instance", "reason"),
+        summary=(
+            'PostgreSQL on {{ $labels.host }} is {{ if eq $labels.reason "refused" }}down{{ else }}down, '
+            "or its exporter is{{ end }}"
+        ),
         value="no answer",
         description=(
-            "PostgreSQL on {{ $labels.host }} refuses its exporter, or the exporter itself gives no "
-            "answer."
+            'PostgreSQL on {{ $labels.host }} {{ if eq $labels.reason "refused" }}refuses its exporter.'
+            "{{ else }}is no longer measured: its exporter gives no answer, so nobody knows.{{ end }}"
         ),
         logs='{job="postgresql"$hosts}',
         playbook=True,

@@ -98,10 +98,17 @@ or max by ({_BY_HOST}) (
   unless on ({_BY_HOST}, exporter)
   rate(otelcol_exporter_sent_log_records_total{{job="log-collector"}}[5m]) > 0
 )"""
+# What Loki refuses is not tried again. A Loki that fails is, so this counts nothing while it is down.
+_LOSING = f"""\
+{_QUEUE}
+and sum by ({_BY_HOST}) (
+  rate(otelcol_exporter_send_failed_log_records_total{{job="log-collector"}}[5m])
+) > 0"""
 _COLLECTOR = f"""\
 {_because(f"{_down('log-collector')} * 0", "down")}
 or {_because(f"{_QUEUE} > $threshold", "full")}
-or {_because(_STUCK, "stuck")}"""
+or {_because(_STUCK, "stuck")}
+or {_because(_LOSING, "refused")}"""
 _STREAM_SILENT = """\
 max by (deployment, host, instance) (
   instance:http_requests:rate5m{host!=""$hosts} > $threshold
@@ -127,6 +134,7 @@ min by ({_BY_HOST}, certificate) (
 or min by ({_BY_HOST}, target) (
   probe_ssl_earliest_cert_expiry{{job=~"probe|probe-doors"$hosts}} - time()
 ) < 86400 * $threshold"""
+_PROBE_FAILED = f'max by ({_BY_HOST}, target) (probe_success{{job="probe"$hosts}} == 0)'
 
 STACK_ALERTS: tuple[Alert, ...] = (
     Alert(
@@ -238,7 +246,8 @@ STACK_ALERTS: tuple[Alert, ...] = (
         value="{{ $labels.reason }}, queue {{ $value | humanizePercentage }} full",
         description=(
             "The log collector of {{ $labels.host }} is {{ $labels.reason }}; {{ $value | "
-            "humanizePercentage }} of its queue is in use. No line is lost before the queue is full."
+            "humanizePercentage }} of its queue is in use. No line is lost before the queue is full, but "
+            "for those that Loki refuses for good."
         ),
         logs='{job="log_collector"$hosts}',
     ),
@@ -272,6 +281,22 @@ STACK_ALERTS: tuple[Alert, ...] = (
             "fail."
         ),
         logs='{job=~".+_exporter"$hosts}',
+    ),
+    Alert(
+        name="ProbeFailed",
+        group="koprogo-stack",
+        component="monitoring",
+        severity="critical",
+        hold="3m",
+        tiers=(Tier(expr=_PROBE_FAILED),),
+        labels=("deployment", "host", "instance", "target"),
+        summary="{{ $labels.target }} gives no good answer",
+        value="no good answer",
+        description=(
+            "{{ $labels.target }}, asked from the monitoring hosts as its users do, gives no answer, a "
+            "wrong one, or shows a certificate that is not valid."
+        ),
+        logs='{job="blackbox_exporter"$hosts}',
     ),
     Alert(
         name="CertificateExpiring",

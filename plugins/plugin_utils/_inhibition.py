@@ -37,16 +37,18 @@ class Cause:
     symptoms_with: tuple[str, ...] = ()
 
 
-# DatabaseDown hides no ApiDown: it also fires when only its exporter is dead, and an API that is
-# down must never be hidden by that. Of severity critical only HighErrorRate and the availability's
-# burn rate are ever hidden: they say once more what their cause says already.
+# DatabaseDown hides no ApiDown: an API that is down has to be told, whatever the reason is. It also
+# fires when only its exporter is dead, and hides nothing of the API then. Of severity critical only
+# HighErrorRate and the availability's burn rate are ever hidden: they say once more what their cause
+# says already.
 CAUSES: tuple[Cause, ...] = (
     Cause(alert="ApiDown", symptoms=_API_SYMPTOMS, equal=_HOST),
-    # Judged for all of a deployment's API hosts together.
-    Cause(alert="ApiDown", symptoms=_BURN_RATES),
+    # Judged for all of a deployment's API hosts together: one that pages may be another host's.
+    Cause(alert="ApiDown", symptoms=_BURN_RATES, symptoms_with=('severity="warning"',)),
     Cause(
         alert="DatabaseDown",
         symptoms=("DatabaseConnectionsHigh", "DatabaseErrors", *_API_SYMPTOMS, *_BURN_RATES),
+        alert_with=('reason="refused"',),
     ),
     # The same errors, counted by metrics and by log lines.
     Cause(alert="HighErrorRate", symptoms=("ApiErrorBurst",), equal=_HOST),
@@ -104,8 +106,14 @@ CAUSES: tuple[Cause, ...] = (
         symptoms=("ExporterScrapeErrors",),
         equal=(*_HOST, "job"),
     ),
-    # Logs that arrive nowhere look like logs that nobody writes.
-    Cause(alert="LokiUnhealthy", symptoms=("LogStreamSilent", "LogCollectorUnhealthy")),
+    # Logs that arrive nowhere look like logs that nobody writes, and fill the collectors' queues. No
+    # collector dies of it.
+    Cause(alert="LokiUnhealthy", symptoms=("LogStreamSilent",)),
+    Cause(
+        alert="LokiUnhealthy",
+        symptoms=("LogCollectorUnhealthy",),
+        symptoms_with=('reason=~"full|stuck"',),
+    ),
     Cause(alert="LogCollectorUnhealthy", symptoms=("LogStreamSilent",), equal=_HOST),
 )
 

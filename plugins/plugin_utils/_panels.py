@@ -68,4 +68,5 @@ PANELS = {
     "LogStreamSilent": _panel("stack", 8),
     "ExporterScrapeErrors": _panel("stack", 9),
     "CertificateExpiring": _panel("stack", 10),
+    "ProbeFailed": _panel("stack", 11),
 }

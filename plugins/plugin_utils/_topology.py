@@ -265,8 +265,9 @@ def _local_group(metrics: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def _probe_group(
-    prober_port: int, module: str, target: str, labels: Mapping[str, str]
+    prober_port: int, module: str, target: str, labels: Mapping[str, str], *, asked: str = ""
 ) -> dict[str, Any]:
+    """C(target) is its name for everybody, C(asked) the address where this prober finds it."""
     return {
         "targets": [f"127.0.0.1:{prober_port}"],
         "labels": {
@@ -274,7 +275,7 @@ def _probe_group(
             "target": target,
             "__metrics_path__": "/probe",
             "__param_module": module,
-            "__param_target": target,
+            "__param_target": asked or target,
         },
     }
 
@@ -293,18 +294,24 @@ def _probe_jobs(
         _probe_group(
             port,
             "door",
-            _gateway_address(host, hostvars, prometheus_host),
+            endpoint(
+                address(host, hostvars[host]),
+                int(setting(hostvars[host], "metrics_gateway", "port")),
+            ),
             _target_labels(host, hostvars),
+            asked=_gateway_address(host, hostvars, prometheus_host),
         )
         for host in _members(groups, "all")
         if any(c.name == "metrics_gateway" for c in components_of(host, groups, hostvars))
     ]
+    # Labels are the same for each asker: alerts that differ in who asked would be told twice.
+    first = _members(groups, "monitoring")[0]
     own = [
         _probe_group(
             port,
             probe.get("module", "https_2xx"),
             probe["target"],
-            _target_labels(prometheus_host, hostvars)
+            _target_labels(first, hostvars)
             | {k: str(v) for k, v in probe.get("labels", {}).items()},
         )
         for probe in setting(variables, "blackbox_exporter", "targets") or []

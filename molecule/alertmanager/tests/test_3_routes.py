@@ -43,6 +43,7 @@ SEVERITIES = {
     "LogStreamSilent": ("warning",),
     "ExporterScrapeErrors": ("warning",),
     "CertificateExpiring": ("warning",),
+    "ProbeFailed": ("critical",),
 }
 RECEIVERS = {"critical": "critical", "warning": "warning", "info": "nowhere", "none": "heartbeat"}
 
@@ -56,17 +57,18 @@ API = {
 }
 # Alert: what it silences on its own deployment and host, whatever the job is.
 SILENCED: dict[str, set[str]] = {
-    "ApiDown": API,
-    "DatabaseDown": API | {"DatabaseConnectionsHigh", "DatabaseErrors"},
+    "ApiDown": API - {"ApiAvailabilityBurnRate", "ApiLatencyBurnRate"},
     "HighErrorRate": {"ApiErrorBurst"},
     "SlowApi": {"ApiSlowRequests"},
     "DiskFull": {"DiskFullPredicted"},
-    "LokiUnhealthy": {"LogStreamSilent", "LogCollectorUnhealthy"},
+    "LokiUnhealthy": {"LogStreamSilent"},
     "LogCollectorUnhealthy": {"LogStreamSilent"},
     "TargetMissing": {"ExporterScrapeErrors"},
 }
 Side = tuple[str, dict[str, str]]
 HERE = {"host": "a"}
+REFUSED, UNMEASURED = ({**HERE, "reason": reason} for reason in ("refused", "unmeasured"))
+OF_DATABASE = sorted(API | {"DatabaseConnectionsHigh", "DatabaseErrors"})
 # The first one fires too: whether the second one is silenced.
 CASES: list[tuple[Side, Side, bool]] = [
     (("ApiDown", HERE), ("TargetMissing", {"host": "a", "job": "koprogo-api"}), True),
@@ -75,13 +77,20 @@ CASES: list[tuple[Side, Side, bool]] = [
     (("ApiDown", {}), ("TargetMissing", {"job": "koprogo-api"}), False),
     (("ApiDown", {}), ("SlowApi", {}), False),
     (("ApiDown", HERE), ("HighErrorRate", {"host": "b"}), False),
-    (("ApiDown", HERE), ("ApiLatencyBurnRate", {}), True),
-    (("DatabaseDown", HERE), ("HighErrorRate", {"host": "b"}), True),
+    (("ApiDown", HERE), ("ApiLatencyBurnRate", {"severity": "warning"}), True),
+    (("ApiDown", HERE), ("ApiAvailabilityBurnRate", {"severity": "critical"}), False),
+    *((("DatabaseDown", REFUSED), (name, {"host": "b"}), True) for name in OF_DATABASE),
+    (("DatabaseDown", UNMEASURED), ("HighErrorRate", {"host": "b"}), False),
+    (("DatabaseDown", UNMEASURED), ("ApiAvailabilityBurnRate", {}), False),
     (("DatabaseDown", HERE), ("TargetMissing", {"host": "a", "job": "postgresql"}), True),
     (("DatabaseDown", HERE), ("ExporterScrapeErrors", {"host": "a", "job": "postgresql"}), True),
     (("DatabaseDown", HERE), ("ExporterScrapeErrors", {"host": "a", "job": "node"}), False),
     (("DatabaseDown", HERE), ("ApiDown", HERE), False),
     (("LokiUnhealthy", HERE), ("TargetMissing", {"host": "a", "job": "loki"}), True),
+    (("LokiUnhealthy", HERE), ("LogCollectorUnhealthy", {"host": "b", "reason": "full"}), True),
+    (("LokiUnhealthy", HERE), ("LogCollectorUnhealthy", {"host": "b", "reason": "stuck"}), True),
+    (("LokiUnhealthy", HERE), ("LogCollectorUnhealthy", {"host": "b", "reason": "down"}), False),
+    (("LokiUnhealthy", HERE), ("LogCollectorUnhealthy", {"host": "b", "reason": "refused"}), False),
     (
         ("LogCollectorUnhealthy", HERE),
         ("TargetMissing", {"host": "a", "job": "log-collector"}),

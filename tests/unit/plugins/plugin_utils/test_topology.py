@@ -161,6 +161,24 @@ def test_each_doors_certificate_is_probed_from_the_monitoring_host() -> None:
     assert not configs(SINGLE, "probe-doors")
 
 
+def test_what_two_monitoring_hosts_probe_has_the_same_labels() -> None:
+    groups = {**FLEET, "monitoring": ["mon1", "api1"]}
+    own = {"blackbox_exporter_targets": [{"target": "https://app.example.org"}]}
+    # It knows its own name by a loopback address, and asks itself elsewhere.
+    variables = hostvars(groups, mon1=own, api1={**own, "koprogo_address": "api1.example.org"})
+
+    def probed(asker: str) -> list[dict[str, str]]:
+        return [
+            {key: value for key, value in config["labels"].items() if not key.startswith("__")}
+            for job in topology.scrape_jobs(asker, groups, variables)
+            if job["job_name"] in ("probe", "probe-doors")
+            for config in job["static_configs"]
+        ]
+
+    assert probed("mon1") == probed("api1")
+    assert {one["target"] for one in probed("mon1")} >= {"https://app.example.org"}
+
+
 def test_the_users_own_targets_are_probed() -> None:
     variables = {
         "blackbox_exporter_targets": [

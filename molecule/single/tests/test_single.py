@@ -20,6 +20,7 @@ JOBS = {
     "koprogo-business",
     "koprogo-api",
     "koprogo-api-health",
+    "probe",
     *(("grafana",) if os.environ.get("GRAFANA_DEB") else ()),
 }
 
@@ -28,6 +29,24 @@ def test_every_expected_target_is_up_and_no_other(host: Any) -> None:
     found = wait_for(lambda: targets_up(host), seconds=60, what="all targets up")
     assert {job for job, _instance in found} == JOBS
     assert {instance for _job, instance in found} == {BOX}
+
+
+def state_of(host: Any, alert: str) -> str:
+    """What Prometheus itself makes of an alert: an empty string, pending or firing."""
+    found = promql(host, f'ALERTS{{alertname="{alert}"}}')
+    return found[0]["metric"]["alertstate"] if found else ""
+
+
+def test_an_address_of_the_users_that_gives_no_answer_is_told(host: Any) -> None:
+    assert state_of(host, "ProbeFailed") == ""
+    host.run_test("systemctl stop koprogo-api")
+    try:
+        wait_for(
+            lambda: state_of(host, "ProbeFailed"), seconds=60, what="an alert that waits its time"
+        )
+    finally:
+        host.run_test("systemctl start koprogo-api")
+    wait_for(lambda: not state_of(host, "ProbeFailed"), seconds=60, what="no alert")
 
 
 def test_nothing_of_ours_listens_beyond_loopback(host: Any) -> None:

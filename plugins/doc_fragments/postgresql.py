@@ -31,7 +31,7 @@ options:
     type: str
     default: postgres
   statement_timeout:
-    description: How many seconds one question may take in the server.
+    description: How many seconds one question may take in the server, from 0.1 to 3600.
     type: float
     default: 10.0
 """

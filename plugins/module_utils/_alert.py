@@ -23,6 +23,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     InputError,
     ProbeError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api
 
 __all__ = ["Alert", "Sight", "await_resolved", "firing_hosts", "look"]
@@ -46,8 +47,7 @@ class Alert:
             raise InputError(f"alert: expected an alert's name, found '{self.name}'.")
         if not self.host.strip():
             raise InputError("host: expected the alert's host label, found none.")
-        if self.max_age <= 0:
-            raise InputError(f"max_age: expected seconds above 0, found {self.max_age:g}.")
+        within("max_age", self.max_age, 1, DAY)
         return self
 
 
@@ -155,8 +155,9 @@ def await_resolved(
 
     C(resolved) only if every look of the hold time saw it inactive. An unknown state breaks the hold.
     """
-    if hold < 0 or timeout < 0 or interval <= 0:
-        raise InputError("hold, timeout, interval: expected seconds that aren't negative.")
+    within("hold", hold, 0, DAY)
+    within("timeout", timeout, 0, DAY)
+    within("interval", interval, 0.1, 3600)
     begun, since, looks = clock(), None, 0
     history: list[dict[str, Any]] = []
     while True:

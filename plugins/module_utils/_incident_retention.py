@@ -31,8 +31,11 @@ class Retention:
 
     @staticmethod
     def of(*, days: float, records: int) -> Retention:
-        """With limits that are never too low: a record is not lost for a slip in an option."""
-        return Retention(days=min(max(days, 30.0), 36_500.0), records=max(records, 50))
+        """With limits that are never too low: a record is not lost for a slip in an option.
+
+        The limit comes first: the maximum of it and C(nan) is the limit, and not the other way round.
+        """
+        return Retention(days=min(max(30.0, days), 36_500.0), records=max(records, 50))
 
     def expired(
         self, records: Sequence[Mapping[str, Any]], *, now: float, opened: Collection[str]

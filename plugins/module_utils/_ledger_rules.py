@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import math
 import os
 import re
 import time
@@ -86,8 +87,11 @@ class Limits:
             ("budget_window", limits.window, 600, None),
             ("breaker_after", limits.breaker, 1, 5),
         ):
-            if value < lowest or (highest is not None and value > highest):
-                allowed = f"from {lowest} to {highest}" if highest else f"at least {lowest}"
+            # Of nan every comparison is false, also the one that would wait for the cool-down.
+            if not math.isfinite(value) or value < lowest or (highest and value > highest):
+                allowed = (
+                    f"from {lowest} to {highest}" if highest else f"at least {lowest}, and an end"
+                )
                 raise InputError(f"{name}: expected {allowed}, found {value:g}.")
         return limits
 

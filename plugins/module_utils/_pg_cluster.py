@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     InputError,
     KoprogoError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_log import (
     STARTING,
     corruption_signs,
@@ -145,6 +146,9 @@ class PostgresqlRecovery:
 
     def __post_init__(self) -> None:
         """Prepare; a server that replays its log takes long to start, and must not be interrupted."""
+        within("wait", self.wait, 0, DAY)
+        within("settle", self.settle, 0, 3600)
+        within("signs_within", self.signs_within, 0, 87_600)
         self.systemd = Systemd(self.runner, timeout=max(300.0, self.wait + 180))
         self.psql = Psql(
             self.runner,

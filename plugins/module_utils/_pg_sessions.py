@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import (
     Psql,
     mask_sql,
@@ -122,8 +123,7 @@ class Selector:
                 f"action: expected terminate for states {', '.join(states)}, found cancel: only what is "
                 "active has a statement to cancel."
             )
-        if options["min_age"] < 1:
-            raise InputError(f"min_age: expected at least 1 second, found {options['min_age']:g}.")
+        within("min_age", options["min_age"], 1, 365 * 86_400)
         if not 1 <= options["max_sessions"] <= _HIGHEST_CAP:
             raise InputError(
                 f"max_sessions: expected from 1 to {_HIGHEST_CAP}, found {options['max_sessions']}."

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import CommandError
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
 __all__ = ["CONNECTION_OPTIONS", "Psql", "mask_sql", "psql_argv"]
@@ -90,7 +91,8 @@ class Psql:
 
     @classmethod
     def from_options(cls, runner: Runner, options: Mapping[str, Any]) -> Psql:
-        """Make it of a module's CONNECTION_OPTIONS."""
+        """Make it of a module's CONNECTION_OPTIONS; InputError for a time limit that is none."""
+        within("statement_timeout", options["statement_timeout"], 0.1, 3600)
         return cls(runner, **{key: options[key] for key in CONNECTION_OPTIONS})
 
     def run(self, sql: str, variables: Mapping[str, object] | None = None) -> Result:

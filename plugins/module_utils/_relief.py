@@ -20,6 +20,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     InputError,
     KoprogoError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._pressure import (
     Consumer,
     Pressure,
@@ -73,6 +74,8 @@ class Relief:
                 raise InputError(f"{name}: expected a share between 0 and 1, found {value:g}.")
         if not 1 <= self.weight <= _DEFAULT_WEIGHT or not 0 <= self.nice <= 19:
             raise InputError("cpu_weight, nice: expected 1 to 100, and 0 to 19.")
+        within("seconds", self.seconds, 0.2, 30)
+        within("wait", self.wait, 0, 3600)
         self.systemd = Systemd(self.runner)
 
     def look(self) -> dict[str, Any]:

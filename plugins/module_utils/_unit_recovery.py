@@ -20,6 +20,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._io import lookup, read_text
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import (
     confirmed,
     fetch,
@@ -86,6 +87,7 @@ class Dependency:
             raise InputError(
                 f"depends_on: expected host:port for {dependency.name}, found '{dependency.tcp}'."
             )
+        within(f"depends_on: timeout of {dependency.name}", dependency.timeout, 0.1, 300)
         if dependency.url:
             web_address(dependency.url, option=f"depends_on: url of {dependency.name}")
         return dependency
@@ -142,6 +144,10 @@ class UnitRecovery:
         """Prepare; systemd may need longer than the service's stop timeout."""
         if self.health_url:
             web_address(self.health_url, option="health_url")
+        within("health_timeout", self.health_timeout, 0.1, 300)
+        within("grace", self.grace, 0, 3600)
+        within("wait", self.wait, 0, DAY)
+        within("settle", self.settle, 0, 3600)
         self.systemd = Systemd(self.runner, timeout=max(120.0, self.wait + 100))
 
     def look(self) -> dict[str, Any]:

@@ -40,19 +40,19 @@ options:
     type: bool
     default: false
   hold:
-    description: Seconds for which it has to stay inactive, when waiting.
+    description: Seconds for which it has to stay inactive, when waiting, from 0 to 86400.
     type: float
     default: 60
   timeout:
-    description: Seconds to wait at most, O(hold) included.
+    description: Seconds to wait at most, O(hold) included, from 0 to 86400.
     type: float
     default: 300
   interval:
-    description: Seconds between two looks.
+    description: Seconds between two looks, from 0.1 to 3600.
     type: float
     default: 5
   max_age:
-    description: Seconds after which a sample or an evaluation is too old.
+    description: Seconds after which a sample or an evaluation is too old, from 1 to 86400.
     type: float
     default: 120
 """

@@ -36,11 +36,11 @@ options:
         O(state=stopped) it stays as it is.
     type: bool
   settle:
-    description: How many seconds a started service must live.
+    description: How many seconds a started service must live, from 0 to 3600.
     type: float
     default: 0.25
   timeout:
-    description: How many seconds systemd may take to start or stop the unit.
+    description: How many seconds systemd may take to start or stop the unit, from 1 to 86400.
     type: float
     default: 120.0
 attributes:
@@ -130,6 +130,7 @@ journal:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._service import Keeper
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
@@ -148,10 +149,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    systemd = Systemd(Runner(), timeout=params["timeout"])
     enabled = params["enabled"]
-    keeper = Keeper(systemd, params["unit"], check=module.check_mode, settle=params["settle"])
     try:
+        within("settle", params["settle"], 0, 3600)
+        within("timeout", params["timeout"], 1, DAY)
+        systemd = Systemd(Runner(), timeout=params["timeout"])
+        keeper = Keeper(systemd, params["unit"], check=module.check_mode, settle=params["settle"])
         if params["state"] == "started":
             keeper.started(enabled=True if enabled is None else enabled)
         else:

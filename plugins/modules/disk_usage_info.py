@@ -28,7 +28,7 @@ options:
     description: A folder to begin at instead.
     type: path
   top:
-    description: How many folders and files are returned.
+    description: How many folders and files are returned, from 1 to 1000.
     type: int
     default: 20
   max_entries:
@@ -36,7 +36,7 @@ options:
     type: int
     default: 5000000
   max_seconds:
-    description: Seconds after which the walk ends.
+    description: Seconds after which the walk ends, from 0 to 86400.
     type: float
     default: 60
 """
@@ -129,6 +129,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._disk_usage import usage
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 
 
 def main() -> None:
@@ -145,6 +146,8 @@ def main() -> None:
     )
     params = module.params
     try:
+        within("top", params["top"], 1, 1000)
+        within("max_seconds", params["max_seconds"], 0, DAY)
         result = usage(
             params["path"],
             top=params["top"],

@@ -41,7 +41,7 @@ options:
     description: The incident; also the name of its folder.
     type: str
   abandoned_after:
-    description: After how many seconds a record without an outcome is abandoned.
+    description: After how many seconds a record without an outcome is abandoned, at most a year.
     type: float
     default: 900
   keep_days:
@@ -217,6 +217,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._incident_re
     Retention,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import Ledger
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 
 
 def desk_of(params: dict[str, Any]) -> Desk:
@@ -257,6 +258,7 @@ def write(module: AnsibleModule) -> dict[str, Any]:
 def sweep(module: AnsibleModule) -> dict[str, Any]:
     """Close what was abandoned."""
     params = module.params
+    within("abandoned_after", params["abandoned_after"], 0, 365 * DAY)
     desk, ledger = desk_of(params), Ledger(params["ledger"])
     found = desk.abandoned(
         params["alert"], params["host"], before=_iso(time.time() - params["abandoned_after"])

@@ -52,11 +52,11 @@ options:
     type: str
     default: postgres
   wait:
-    description: Seconds within which it has to answer a query, and that one which starts is waited for.
+    description: Seconds within which it has to answer a query, and which a start gets, from 0 to 86400.
     type: float
     default: 120.0
   settle:
-    description: Seconds after which it has to answer once more.
+    description: Seconds after which it has to answer once more, from 0 to 3600.
     type: float
     default: 2.0
   min_free_bytes:
@@ -64,7 +64,7 @@ options:
     type: int
     default: 67108864
   signs_within:
-    description: Hours for which signs of damaged data in the log count.
+    description: Hours for which signs of damaged data in the log count, from 0 to 87600.
     type: float
     default: 24.0
 """

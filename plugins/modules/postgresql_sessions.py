@@ -52,7 +52,8 @@ options:
     required: true
   min_age:
     description:
-      - Seconds since the state began, or since an active session's statement began; at least 1.
+      - Seconds since the state began, or since an active session's statement began; at least 1, at
+        most a year.
     type: float
     required: true
   action:
@@ -85,7 +86,7 @@ options:
     type: int
     default: 10
   grace:
-    description: Seconds between cancelling a statement and ending its session.
+    description: Seconds between cancelling a statement and ending its session, from 0 to 3600.
     type: float
     default: 5.0
 """
@@ -179,6 +180,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._acting_modu
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster import (
     choose,
     clusters,
@@ -200,6 +202,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._run import 
 
 def remedy(params: dict[str, Any]) -> Remedy:
     """What is to be done, after looking."""
+    within("grace", params["grace"], 0, 3600)
     selector, runner = Selector.of(params), Runner()
     if params["version"] or params["cluster"]:
         # Whoever names one cluster must not meet the sessions of another.

@@ -101,10 +101,8 @@ by_memory:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
-    InputError,
-    KoprogoError,
-)
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._pressure import Pressure
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
@@ -120,8 +118,7 @@ def main() -> None:
     )
     seconds = module.params["seconds"]
     try:
-        if not 0.2 <= seconds <= 30:
-            raise InputError(f"seconds: expected from 0.2 to 30, found {seconds:g}.")
+        within("seconds", seconds, 0.2, 30)
         sample = Pressure(Runner()).sample(seconds)
     except KoprogoError as error:
         module.fail_json(**error.as_result())

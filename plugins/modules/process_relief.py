@@ -65,7 +65,7 @@ options:
     type: float
     default: 2.0
   wait:
-    description: Seconds within which a restarted unit has to run.
+    description: Seconds within which a restarted unit has to run, from 0 to 3600.
     type: float
     default: 30.0
 """

@@ -43,19 +43,21 @@ options:
     type: str
     default: ""
   health_timeout:
-    description: Seconds within which a service that is well answers.
+    description: Seconds within which a service that is well answers, from 0.1 to 300.
     type: float
     default: 5.0
   grace:
-    description: Seconds that a service which has just started gets before it is judged.
+    description: Seconds that a service which has just started gets before it is judged, from 0 to 3600.
     type: float
     default: 15.0
   wait:
-    description: Seconds within which it has to be healthy after the restart, and that a start under way gets.
+    description:
+      - Seconds within which it has to be healthy after the restart, and that a start under way gets, from 0
+        to 86400.
     type: float
     default: 60.0
   settle:
-    description: Seconds that it has to stay healthy.
+    description: Seconds that it has to stay healthy, from 0 to 3600.
     type: float
     default: 2.0
   port:
@@ -92,7 +94,7 @@ options:
         description: A unit of this host that must run.
         type: str
       timeout:
-        description: Seconds within which it has to answer.
+        description: Seconds within which it has to answer, from 0.1 to 300.
         type: float
         default: 3.0
 """

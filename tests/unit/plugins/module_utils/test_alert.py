@@ -199,11 +199,19 @@ def test_one_look_without_waiting() -> None:
         Alert(name='x"} or vector(1)', host="db1"),
         Alert(name="DiskFull", host=" "),
         Alert(name="DiskFull", host="db1", max_age=0),
+        Alert(name="DiskFull", host="db1", max_age=float("nan")),
     ],
 )
 def test_odd_names_are_refused(alert: Alert) -> None:
     with pytest.raises(InputError):
         alert.check()
+
+
+@pytest.mark.parametrize("option", ["hold", "timeout", "interval"])
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_wait_that_would_never_end_is_refused(option: str, seconds: float) -> None:
+    with pytest.raises(InputError, match=f"^{option}: expected from .* found"):
+        Time().wait(Prometheus(), **{option: seconds})
 
 
 def test_a_host_cannot_leave_its_quotes() -> None:

@@ -80,7 +80,7 @@ def test_of_too_many_the_oldest_go_and_refusals_drive_out_refusals() -> None:
     }
 
 
-@pytest.mark.parametrize(("days", "records"), [(0, 0), (-1, -5), (29, 49)])
+@pytest.mark.parametrize(("days", "records"), [(0, 0), (-1, -5), (29, 49), (float("nan"), 0)])
 def test_limits_that_are_too_low_count_as_the_lowest(days: float, records: int) -> None:
     found = Retention.of(days=days, records=records)
     assert (found.days, found.records) == (30, 50)

@@ -385,7 +385,7 @@ def test_limits_stay_within_bounds() -> None:
     assert action_of(params, name="x", reversibility="lossy").bounds.cool_down == 31
     for option, value in (
         *(("budget", 21), ("breaker_after", 0), ("cool_down", 0)),
-        ("budget_window", 1),
+        *(("budget_window", 1), ("budget_window", float("inf")), ("cool_down", float("nan"))),
     ):
         with pytest.raises(InputError, match=f"^{option}: expected"):
             action_of(params | {option: value}, name="x", reversibility="safe")

@@ -251,6 +251,11 @@ def test_a_unit_gets_less_of_the_processors_once(
         ({"action": "renice"}, "renice relieves processors, not memory"),
         ({"below": 1.5}, "below: expected a share between 0 and 1, found 1.5"),
         ({"weight": 1000}, "cpu_weight, nice: expected"),
+        ({"seconds": 0.0}, r"seconds: expected from 0\.2 to 30, found 0\."),
+        ({"seconds": -1.0}, r"seconds: expected from 0\.2 to 30, found -1\."),
+        ({"seconds": float("nan")}, r"seconds: expected from 0\.2 to 30, found nan\."),
+        ({"seconds": 1e9}, r"seconds: expected from 0\.2 to 30, found 1000000000\."),
+        ({"wait": float("inf")}, r"wait: expected from 0 to 3600, found inf\."),
     ],
 )
 def test_wrong_options_are_explained(proc: Proc, options: dict[str, Any], expected: str) -> None:

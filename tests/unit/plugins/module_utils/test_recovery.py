@@ -156,6 +156,13 @@ def test_a_health_endpoint_that_is_no_web_address_is_an_error(url: str) -> None:
         recovery(Host(), health_url=url)
 
 
+@pytest.mark.parametrize("option", ["health_timeout", "grace", "wait", "settle"])
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_seconds_that_no_wait_can_have_are_an_error(option: str, seconds: float) -> None:
+    with pytest.raises(InputError, match=f"^{option}: expected from .* found {seconds:g}"):
+        recovery(Host(), **{option: seconds})
+
+
 @contextlib.contextmanager
 def untrusted(folder: Path) -> Iterator[str]:
     """A TLS endpoint whose certificate nobody has signed."""
@@ -292,6 +299,7 @@ def test_a_restart_that_does_not_help_says_so() -> None:
         ({"name": "x"}, "expected one of tcp, url and unit for x, found 0"),
         ({"name": "x", "tcp": "a:1", "unit": "b"}, "found 2"),
         ({"name": "x", "tcp": "nothing"}, "expected host:port for x, found 'nothing'"),
+        ({"name": "x", "unit": "b", "timeout": 0.0}, "timeout of x: expected from 0.1 to 300"),
         ({"name": "x", "url": "db1:80"}, "url of x must begin with http:// .* found 'db1:80'"),
     ],
 )
@@ -427,6 +435,12 @@ def postgresql(tmp_path: Path, host: Host, **options: Any) -> PostgresqlRecovery
     return PostgresqlRecovery(
         cluster=cluster, runner=host, sleep=lambda _seconds: None, **(given | options)
     )
+
+
+@pytest.mark.parametrize("option", ["wait", "settle", "signs_within"])
+def test_a_server_is_waited_for_a_time_that_can_be(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InputError, match=f"^{option}: expected from 0 to .* found nan"):
+        postgresql(tmp_path, Host(), **{option: float("nan")})
 
 
 @pytest.mark.parametrize(

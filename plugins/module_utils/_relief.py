@@ -27,7 +27,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._pressure im
     Sample,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
-from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
+from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
+    Systemd,
+    one_unit,
+)
 
 __all__ = ["Relief", "matches"]
 
@@ -67,6 +70,8 @@ class Relief:
             raise InputError(
                 "allow: expected the units that may be touched, found none. An empty list is refused."
             )
+        for name in self.allow:
+            one_unit(name, option="allow")
         if self.resource == "memory" and self.action == "renice":
             raise InputError("action: renice relieves processors, not memory; use restart.")
         for name, value in (("below", self.below), ("least_share", self.least_share)):

@@ -19,6 +19,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._outcome imp
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
     Systemd,
     UnitState,
+    one_unit,
 )
 
 __all__ = ["Keeper", "Process", "drop_ins", "stale_reasons", "with_journal"]
@@ -166,7 +167,11 @@ class Keeper:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``settle`` is how many seconds a started service must live to count as running."""
+        """``settle`` is how many seconds a started service must live to count as running.
+
+        InputError for a unit that is none, or a pattern for several.
+        """
+        one_unit(unit)
         self._systemd = systemd
         self._unit = unit
         self._check = check

@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    ServiceError,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._io import read_text
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
-__all__ = ["Systemd", "UnitState"]
+__all__ = ["Systemd", "UnitState", "one_unit"]
 
 _STATE = (
     "Id",
@@ -35,8 +39,28 @@ _STATE = (
     "ExecMainStatus",
     "ExecMainStartTimestampMonotonic",
 )
+# systemd.unit(5): a prefix, of an instance its name too, and a type, which systemctl adds where it lacks.
+_NAME = re.compile(
+    r"(?!\.)[\w:.\\-]+(?:@[\w:.\\@-]+)?(?<!@)"
+    r"(?:\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope))?",
+    re.ASCII,
+)
+_LONGEST_NAME = 255
 # Microseconds that may pass between a process' first line and systemd's note that it was started.
 _FORK = 10_000_000
+
+
+def one_unit(name: str, *, option: str = "unit") -> None:
+    """InputError unless an option names one unit: of C(koprogo-*) systemctl takes whatever fits.
+
+    A template without an instance is none either. Instances keep their escapes, C(a@b\\x2dc.service).
+    """
+    bare = re.sub(r"\.[a-z]+$", "", name)
+    if not _NAME.fullmatch(name) or bare.endswith("@") or len(name) > _LONGEST_NAME:
+        raise InputError(
+            f"{option}: expected the name of one unit, such as koprogo-api.service, found '{name}'. "
+            "Patterns, paths and templates without an instance name none."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

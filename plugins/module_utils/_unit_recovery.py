@@ -35,6 +35,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._sockets imp
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
     Systemd,
     UnitState,
+    one_unit,
 )
 
 __all__ = ["Dependency", "Health", "UnitRecovery", "judge"]
@@ -81,6 +82,8 @@ class Dependency:
                 f"depends_on: expected one of tcp, url and unit for {dependency.name}, "
                 f"found {len(ways)}."
             )
+        if dependency.unit:
+            one_unit(dependency.unit, option=f"depends_on: unit of {dependency.name}")
         if dependency.tcp and not re.fullmatch(
             r"(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}", dependency.tcp
         ):
@@ -142,6 +145,9 @@ class UnitRecovery:
 
     def __post_init__(self) -> None:
         """Prepare; systemd may need longer than the service's stop timeout."""
+        one_unit(self.unit)
+        for name in self.allow or ():
+            one_unit(name, option="allow")
         if self.health_url:
             web_address(self.health_url, option="health_url")
         within("health_timeout", self.health_timeout, 0.1, 300)

@@ -19,7 +19,7 @@ description:
     M(koprogo.observability.component_verify), which lets a unit live for a second first.
 options:
   unit:
-    description: Name of the unit.
+    description: Name of the one unit; a pattern is refused.
     type: str
     required: true
   state:

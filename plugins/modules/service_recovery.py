@@ -32,7 +32,7 @@ attributes:
     support: full
 options:
   unit:
-    description: The unit.
+    description: The one unit; a pattern is refused.
     type: str
     required: true
   health_url:

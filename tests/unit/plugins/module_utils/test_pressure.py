@@ -248,6 +248,7 @@ def test_a_unit_gets_less_of_the_processors_once(
     ("options", "expected"),
     [
         ({"allow": []}, "allow: expected the units that may be touched, found none"),
+        ({"allow": ["koprogo-*"]}, "allow: expected the name of one unit, .* found 'koprogo-\\*'"),
         ({"action": "renice"}, "renice relieves processors, not memory"),
         ({"below": 1.5}, "below: expected a share between 0 and 1, found 1.5"),
         ({"weight": 1000}, "cpu_weight, nice: expected"),

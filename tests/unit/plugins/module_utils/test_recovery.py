@@ -163,6 +163,14 @@ def test_seconds_that_no_wait_can_have_are_an_error(option: str, seconds: float)
         recovery(Host(), **{option: seconds})
 
 
+@pytest.mark.parametrize("options", [{"unit": "koprogo-*"}, {"allow": [UNIT, "*.service"]}])
+def test_a_pattern_restarts_nothing(options: dict[str, Any]) -> None:
+    host = Host(active="failed", sub="failed")
+    with pytest.raises(InputError, match="expected the name of one unit"):
+        recovery(host, **options)
+    assert not host.told
+
+
 @contextlib.contextmanager
 def untrusted(folder: Path) -> Iterator[str]:
     """A TLS endpoint whose certificate nobody has signed."""
@@ -299,6 +307,7 @@ def test_a_restart_that_does_not_help_says_so() -> None:
         ({"name": "x"}, "expected one of tcp, url and unit for x, found 0"),
         ({"name": "x", "tcp": "a:1", "unit": "b"}, "found 2"),
         ({"name": "x", "tcp": "nothing"}, "expected host:port for x, found 'nothing'"),
+        ({"name": "x", "unit": "b*"}, "unit of x: expected the name of one unit"),
         ({"name": "x", "unit": "b", "timeout": 0.0}, "timeout of x: expected from 0.1 to 300"),
         ({"name": "x", "url": "db1:80"}, "url of x must begin with http:// .* found 'db1:80'"),
     ],

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _service
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    ServiceError,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._service import (
     Keeper,
     Process,
@@ -385,3 +388,8 @@ def test_the_service_is_quoted_and_not_systemd() -> None:
     ]
     assert with_journal("It died.", lines) == "It died. Its journal ends with:\n  listen: in use"
     assert with_journal("It died.", []) == "It died."
+
+
+def test_a_pattern_is_no_unit_to_keep() -> None:
+    with pytest.raises(InputError, match=r"^unit: expected the name of one unit"):
+        Keeper(Systemd(ListeningRunner(lambda _argv: (0, ""))), "koprogo-*", check=False)

@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import ServiceError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    InputError,
+    ServiceError,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
-from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
+from ansible_collections.koprogo.observability.plugins.module_utils._systemd import (
+    Systemd,
+    one_unit,
+)
 
 SHOW = """Id=demo.service
 LoadState=loaded
@@ -43,6 +49,26 @@ class Recorded(Runner):
             if key in text:
                 return Result(argv=list(argv), rc=rc, stdout=output, stderr="", seconds=0.0)
         return Result(argv=list(argv), rc=0, stdout="", stderr="", seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["koprogo-api.service", "koprogo-api", "postgresql@15-main.service", "postgresql@15-main", "-.mount",
+     r"disk-by\x2duuid.swap", r"a@b\x2dc@d.service", "dbus-org.freedesktop.timer1.service", "a_b:c.timer"],
+)  # fmt: skip
+def test_one_unit_has_a_name(name: str) -> None:
+    one_unit(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["koprogo-*", "*.service", "koprogo-api.servic?", "koprogo-[ab].service", "a.service b.service", "",
+     ".service", "postgresql@.service", "postgresql@", "@15.service", "/srv", "../a.service", "a.service\n",
+     "ä.service", "a" * 248 + ".service"],
+)  # fmt: skip
+def test_what_names_no_unit_or_several_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^unit: expected the name of one unit, .* found '"):
+        one_unit(name)
 
 
 def test_a_crash_loop_is_described() -> None:

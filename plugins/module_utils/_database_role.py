@@ -65,6 +65,10 @@ SELECT json_build_object(
     SELECT coalesce(json_agg(s ORDER BY s), '[]')
     FROM pg_db_role_setting c JOIN pg_authid u ON u.oid = c.setrole, unnest(c.setconfig) AS s
     WHERE u.rolname = :'role' AND c.setdatabase = 0),
+  'overridden', EXISTS (
+    SELECT FROM pg_db_role_setting c JOIN pg_authid u ON u.oid = c.setrole
+      JOIN pg_database d ON d.oid = c.setdatabase
+    WHERE u.rolname = :'role' AND d.datname = current_database()),
   'connect', (
     SELECT coalesce(bool_or(a.privilege_type = 'CONNECT'), false)
     FROM pg_database d, aclexplode(d.datacl) AS a JOIN pg_authid u ON u.oid = a.grantee
@@ -84,6 +88,38 @@ SELECT json_build_object(
     FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
       JOIN pg_namespace n ON n.oid = c.relnamespace,
       aclexplode(t.attacl) AS a JOIN pg_authid u ON u.oid = a.grantee
+    WHERE u.rolname = :'role'),
+  'further', (
+    SELECT coalesce(json_agg(what ORDER BY what), '[]') FROM (
+      SELECT privilege_type || ' ON DATABASE ' || quote_ident(d.datname), grantee
+      FROM pg_database d, aclexplode(d.datacl)
+      WHERE d.datname = current_database() AND privilege_type <> 'CONNECT'
+      UNION SELECT privilege_type || ' ON SCHEMA ' || quote_ident(n.nspname), grantee
+      FROM pg_namespace n, aclexplode(n.nspacl) WHERE privilege_type <> 'USAGE'
+      UNION SELECT format('ALL ON SEQUENCE %I.%I', n.nspname, c.relname), grantee
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl)
+      WHERE c.relkind = 'S'
+      UNION SELECT format('ALL ON ROUTINE %I.%I(%s)', n.nspname, p.proname,
+        pg_get_function_identity_arguments(p.oid)), grantee
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl)
+      UNION SELECT format('ALL ON TYPE %I.%I', n.nspname, t.typname), grantee
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace, aclexplode(t.typacl)
+      UNION SELECT format('ALL ON LANGUAGE %I', lanname), grantee FROM pg_language, aclexplode(lanacl)
+      UNION SELECT format('ALL ON FOREIGN DATA WRAPPER %I', fdwname), grantee
+      FROM pg_foreign_data_wrapper, aclexplode(fdwacl)
+      UNION SELECT format('ALL ON FOREIGN SERVER %I', srvname), grantee
+      FROM pg_foreign_server, aclexplode(srvacl)
+      UNION SELECT format('ALL ON LARGE OBJECT %s', oid), grantee
+      FROM pg_largeobject_metadata, aclexplode(lomacl)) AS f (what, grantee)
+    WHERE grantee = (SELECT oid FROM pg_authid WHERE rolname = :'role')),
+  'future', (
+    SELECT coalesce(json_agg(DISTINCT format('FOR ROLE %I %sREVOKE ALL ON %s', o.rolname,
+      'IN SCHEMA ' || quote_ident(n.nspname) || ' ', CASE d.defaclobjtype WHEN 'r' THEN 'TABLES'
+        WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES' WHEN 'T' THEN 'TYPES'
+        WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END)), '[]')
+    FROM pg_default_acl d JOIN pg_authid o ON o.oid = d.defaclrole
+      LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) AS a
+      JOIN pg_authid u ON u.oid = a.grantee
     WHERE u.rolname = :'role'),
   'existing', (
     SELECT coalesce(json_object_agg(name, columns), '{}') FROM (
@@ -140,16 +176,24 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What the server says of the role."""
+    """What the server says of the role.
+
+    ``further`` are privileges of kinds that no option grants, and ``future`` those on what is yet to be made,
+    both as REVOKE wants them: the server has quoted the names. ``overridden`` is whether it has settings for
+    this database alone, which come before the others.
+    """
 
     standby: bool
     role: Mapping[str, Any] | None
     member_of: Sequence[str]
     settings: Sequence[str]
+    overridden: bool
     connect: bool
     usage: Sequence[str]
     tables: Sequence[str]
     columns: Sequence[Sequence[str]]
+    further: Sequence[str]
+    future: Sequence[str]
     existing: Mapping[str, Sequence[str]]
 
 
@@ -215,6 +259,8 @@ def _quoted(found: str) -> str:
 def _grants(wanted: Wanted, found: Found, database: str) -> list[str]:
     name = wanted.name
     done = []
+    if found.overridden:
+        done.append(f'ALTER ROLE {name} IN DATABASE "{database}" RESET ALL')
     if not found.connect:
         done.append(f'GRANT CONNECT ON DATABASE "{database}" TO {name}')
     schemas = sorted({table.split(".")[0] for table in wanted.select})
@@ -236,6 +282,8 @@ def _grants(wanted: Wanted, found: Found, database: str) -> list[str]:
             privilege != "SELECT" or column not in wanted.select.get(table, ())
         ):
             done.append(f'REVOKE {privilege} ("{column}") ON {_quoted(table)} FROM {name}')
+    done += [f"REVOKE {privilege} FROM {name}" for privilege in found.further]
+    done += [f"ALTER DEFAULT PRIVILEGES {privilege} FROM {name}" for privilege in found.future]
     return done
 
 

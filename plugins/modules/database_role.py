@@ -16,7 +16,9 @@ description:
   - Works as PostgreSQL's own operating system user with C(psql), which is there wherever a server is;
     no Python library is needed.
   - The role is brought to exactly what the options say. Attributes, memberships, settings and privileges
-    in O(database) that they don't name are taken away.
+    in O(database) that they don't name are taken away, of whatever kind, such as CREATE on the database or on
+    a schema, sequences, functions, and default privileges on what is yet to be made.
+  - What everybody may (C(PUBLIC)), what the role owns, and its privileges in other databases stay.
   - A role of that name which something else made is never touched.
 extends_documentation_fragment:
   - koprogo.observability.attributes

@@ -163,11 +163,13 @@ def test_a_role_that_grew_is_cut_back() -> None:
         for grown in ("SUPERUSER", "PASSWORD 'x'", "CONNECTION LIMIT 99"):
             assert psql(host, f"ALTER ROLE {ROLE} {grown}").rc == 0
         assert psql(host, f"GRANT pg_write_all_data TO {ROLE}").rc == 0
+        assert psql(host, f"GRANT TEMP ON DATABASE koprogo_db TO {ROLE}").rc == 0
     predicted, outcome = converge("--check", "--diff"), converge()
     for run in (predicted, outcome):
         assert run.rc == 0, run.text
         assert run.text.count("changed=1") == len(BOXES), run.text
     assert f"REVOKE pg_write_all_data FROM {ROLE};" in predicted.text
+    assert f"REVOKE TEMPORARY ON DATABASE koprogo_db FROM {ROLE};" in predicted.text
     for host in boxes():
         assert (
             psql(host, "SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres_exporter'").stdout

@@ -45,10 +45,13 @@ def found(**changes: Any) -> Found:
         "role": ROLE,
         "member_of": ["pg_monitor"],
         "settings": ["statement_timeout=5s"],
+        "overridden": False,
         "connect": True,
         "usage": ["public"],
         "tables": [],
         "columns": [["public.users", "created_at", "SELECT"]],
+        "further": [],
+        "future": [],
         "existing": {"public.users": ["id", "email", "created_at"]},
     }
     return Found(**(state | changes))
@@ -106,6 +109,7 @@ def test_a_new_role_is_made_whole() -> None:
                 "ALTER ROLE sql_exporter RESET role",
             ],
         ),
+        ({"overridden": True}, ['ALTER ROLE sql_exporter IN DATABASE "koprogo_db" RESET ALL']),
         ({"usage": ["public", "other"]}, ["REVOKE USAGE ON SCHEMA other FROM sql_exporter"]),
         (
             {
@@ -124,6 +128,27 @@ def test_a_new_role_is_made_whole() -> None:
                 ]
             },
             ['REVOKE UPDATE ("created_at") ON public.users FROM sql_exporter'],
+        ),
+        (
+            {
+                "further": [
+                    "ALL ON SEQUENCE public.users_id_seq",
+                    'CREATE ON DATABASE "My db"',
+                    "CREATE ON SCHEMA public",
+                ]
+            },
+            [
+                "REVOKE ALL ON SEQUENCE public.users_id_seq FROM sql_exporter",
+                'REVOKE CREATE ON DATABASE "My db" FROM sql_exporter',
+                "REVOKE CREATE ON SCHEMA public FROM sql_exporter",
+            ],
+        ),
+        (
+            {"future": ["FOR ROLE owner IN SCHEMA public REVOKE ALL ON TABLES"]},
+            [
+                "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public REVOKE ALL ON TABLES "
+                "FROM sql_exporter"
+            ],
         ),
         # Another tool's names, which are not in small letters.
         (

@@ -24,7 +24,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     InputError,
     ServiceError,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
+from ansible_collections.koprogo.observability.plugins.module_utils._run import Result, Runner
 
 __all__ = ["ALLOWLISTS", "USUAL", "Bans", "parsed_address", "parsed_duration", "remaining"]
 
@@ -111,6 +111,7 @@ class Bans:
         self._allowlists = tuple(allowlists)
         self._sleep = sleep
         self._client = client
+        self._listed: Result | None = None
 
     # Reading
 
@@ -125,7 +126,7 @@ class Bans:
     def _decisions(self) -> list[Row]:
         # Without a limit of its own it shows the newest hundred.
         argv = ["cscli", "decisions", "list", "--limit", "0", "-o", "json"]
-        result = self._runner.run(argv, timeout=30)
+        result = self._listed = self._runner.run(argv, timeout=30)
         if not result.ok:
             return []
         return [
@@ -226,8 +227,13 @@ class Bans:
 
         ServiceError where C(ban) would be refused.
         """
-        asked = self._runner.run(["cscli", "decisions", "list", "-o", "json"], timeout=30)
-        return (seconds or USUAL) if asked.ok else self._jail(seconds, asked.output)[1]
+        # Whether CrowdSec answers was seen a moment ago, when its bans were read; one that hangs takes long.
+        if self._listed is None:
+            self._decisions()
+        listed = self._listed
+        if listed is None or listed.ok:
+            return seconds or USUAL
+        return self._jail(seconds, listed.output)[1]
 
     def ban(self, address: str, *, seconds: int | None, reason: str) -> tuple[str, list[str]]:
         """Ban an address; return who enforces it, and what it can't do.

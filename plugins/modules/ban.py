@@ -135,12 +135,13 @@ def carry_out(bans: Bans, params: dict[str, Any], *, check: bool) -> dict[str, A
     before, dropped = bans.of(address), bans.dropped(address)
     # One that is about to end is prolonged; a run that comes back soon changes nothing.
     lasting = bool(before) and remaining(before) >= (seconds or USUAL) / 2
-    if present and before and not lasting and not seconds:
+    customary = bool(present and before and not lasting and not seconds)
+    if customary:
         lasting = remaining(before) >= bans.span(None) / 2
     changed = not (lasting and dropped) if present else bool(before or dropped)
     owner = before[0]["source"] if before else ""
     notes: list[str] = []
-    if changed and present and check:
+    if changed and present and check and not customary:
         bans.span(seconds)
     if changed and not check:
         if present:

@@ -35,6 +35,7 @@ class Host(Runner):
         self.crowdsec = crowdsec
         self.jail: set[str] | None = set() if fail2ban else None
         self.used = self.asked = ""
+        self.told: list[str] = []
         self.enforcing = self.ruled = True
         self.allowed: list[Any] = []
         self.lasting = "3h59m59.5s"
@@ -43,6 +44,7 @@ class Host(Runner):
         self.spans = {"api-abuse": "3600", "sshd": "600"}
 
     def run(self, argv: Sequence[str], **_options: Any) -> Result:
+        self.told.append(" ".join(argv))
         rc, out = self.answer(list(argv))
         return Result(argv=list(argv), rc=rc, stdout=out, stderr="", seconds=0)
 
@@ -242,6 +244,22 @@ def test_check_mode_predicts(tmp_path: Path) -> None:
     host = Host()
     assert carry_out(bans(host, tmp_path), dict(wanted()), check=True)["changed"]
     assert host.decisions == {}
+
+
+@pytest.mark.parametrize("crowdsec", [True, False])
+@pytest.mark.parametrize("banned", [True, False])
+@pytest.mark.parametrize("duration", ["", "1h"])
+def test_a_prediction_asks_everybody_once(
+    tmp_path: Path, duration: str, *, crowdsec: bool, banned: bool
+) -> None:
+    host = Host(crowdsec=crowdsec)
+    host.lasting = "5m"
+    host.decisions = {ATTACKER: "test"} if banned else {}
+    host.jail = {ATTACKER} if banned else set()
+    host.ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 90))
+    assert carry_out(bans(host, tmp_path), dict(wanted(duration=duration)), check=True)["changed"]
+    assert len(host.told) == len(set(host.told))
+    assert len([argv for argv in host.told if argv.startswith("cscli")]) == 1
 
 
 def test_a_ban_that_nobody_enforces_is_a_failure(tmp_path: Path, monkeypatch: Any) -> None:

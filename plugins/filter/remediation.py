@@ -57,11 +57,25 @@ def remediation_fleet_problem(
     )
 
 
+def remediation_mount_points(
+    alerts: Iterable[Mapping[str, Any]], *, firing: bool = False
+) -> list[str]:
+    """See remediation_mount_points.yml."""
+    return _remediation.mount_points(alerts, firing=firing)
+
+
 def remediation_outcome(
-    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool, unknown: str = ""
+    acts: Sequence[Mapping[str, Any]],
+    *,
+    alert: str,
+    check: bool,
+    unknown: str = "",
+    elsewhere: Sequence[str] = (),
 ) -> dict[str, str]:
     """See remediation_outcome.yml."""
-    return _remediation.outcome_of(acts, alert=alert, check=check, unknown=unknown)
+    return _remediation.outcome_of(
+        acts, alert=alert, check=check, unknown=unknown, elsewhere=elsewhere
+    )
 
 
 def remediation_inventory(sources: Sequence[str], *, inventory: str = "") -> str:
@@ -84,5 +98,6 @@ class FilterModule:
             "remediation_fleet_problem": remediation_fleet_problem,
             "remediation_inventory": remediation_inventory,
             "remediation_limit_problem": remediation_limit_problem,
+            "remediation_mount_points": remediation_mount_points,
             "remediation_outcome": remediation_outcome,
         }

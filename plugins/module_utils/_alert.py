@@ -12,9 +12,10 @@ evaluated, and the host's targets have to be scraped and up.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,10 +68,12 @@ def _quoted(text: str) -> str:
 def look(api: Api, alert: Alert, *, now: Callable[[], float] = time.time) -> Sight:
     """Ask once. Whatever is odd makes the state unknown."""
     try:
-        reason = _rule_problem(api, alert, now()) or _data_problem(api, alert)
+        rules = _rules(api, alert)
+        reason = _rule_problem(rules, alert, now()) or _data_problem(api, alert)
         labels = f"alertname={_quoted(alert.name)},host={_quoted(alert.host)}"
         rows = api.data("/api/v1/query", query=f"ALERTS{{{labels}}}")["result"]
-        found = [dict(row["metric"]) for row in rows]
+        values = _values(rules)
+        found = [row["metric"] | values.get(_labels(row["metric"]), {}) for row in rows]
         states = {row["alertstate"] for row in found}
     except ProbeError as error:
         return Sight(state="unknown", reason=error.message)
@@ -89,7 +92,7 @@ def firing_hosts(
 ) -> tuple[list[str], str]:
     """Hosts on which the alert fires, its own or another; and why that isn't known, empty if it is."""
     try:
-        reason = _rule_problem(api, alert, now())
+        reason = _rule_problem(_rules(api, alert), alert, now())
         query = f'ALERTS{{alertname={_quoted(alert.name)},alertstate="firing"}}'
         rows = api.data("/api/v1/query", query=query)["result"]
         return sorted({row["metric"].get("host", "") for row in rows} - {""}), reason
@@ -99,9 +102,32 @@ def firing_hosts(
         return [], f"{api.url} answered in an unknown form: {error!r}"
 
 
-def _rule_problem(api: Api, alert: Alert, now: float) -> str:
+def _rules(api: Api, alert: Alert) -> list[dict[str, Any]]:
     groups = api.data("/api/v1/rules", type="alert")["groups"]
-    rules = [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+    return [rule for group in groups for rule in group["rules"] if rule["name"] == alert.name]
+
+
+def _labels(series: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """An alert's own labels, of its series ALERTS."""
+    return frozenset(
+        (name, value) for name, value in series.items() if name not in ("__name__", "alertstate")
+    )
+
+
+def _values(
+    rules: Sequence[Mapping[str, Any]],
+) -> dict[frozenset[tuple[str, str]], dict[str, float]]:
+    """What the rules measured, by the alerts' labels; the series ALERTS doesn't tell."""
+    return {
+        _labels(alert["labels"]): {"value": float(alert["value"])}
+        for rule in rules
+        for alert in rule.get("alerts") or ()
+        # JSON has no other numbers.
+        if math.isfinite(float(alert["value"]))
+    }
+
+
+def _rule_problem(rules: Sequence[Mapping[str, Any]], alert: Alert, now: float) -> str:
     if not rules:
         return f"Prometheus has no rule {alert.name}"
     for rule in rules:

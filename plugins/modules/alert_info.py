@@ -100,7 +100,7 @@ looks:
   type: int
   sample: 36
 alerts:
-  description: Labels of the alerts that were there last.
+  description: Labels of the alerts that were there last, and as C(value) what their rule measured.
   returned: success
   type: list
   elements: dict

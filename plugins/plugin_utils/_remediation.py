@@ -16,7 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OUTCOMES", "fleet_problem", "inventory_flags", "limit_problem", "outcome_of"]
+__all__ = [
+    "OUTCOMES",
+    "fleet_problem",
+    "inventory_flags",
+    "limit_problem",
+    "mount_points",
+    "outcome_of",
+]
 
 OUTCOMES = ("resolved", "not_resolved", "inconclusive", "refused", "predicted", "healthy")
 
@@ -111,15 +118,49 @@ def fleet_problem(
     )
 
 
+def mount_points(alerts: Iterable[Mapping[str, Any]], *, firing: bool = False) -> list[str]:
+    """Return the mount points that alerts are about, each once, the one that needs help most first.
+
+    That is one which fires, then one with the least left; one whose share is not known comes last.
+    """
+    rows = sorted(
+        (row["alertstate"] != "firing", row.get("value", 1.0), row["mountpoint"])
+        for row in alerts
+        if "mountpoint" in row and (not firing or row["alertstate"] == "firing")
+    )
+    return list(dict.fromkeys(mount for _pending, _left, mount in rows))
+
+
 def outcome_of(
-    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool, unknown: str = ""
+    acts: Sequence[Mapping[str, Any]],
+    *,
+    alert: str,
+    check: bool,
+    unknown: str = "",
+    elsewhere: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return how a run ended on a host, as C(outcome) and C(reason).
 
     ``acts`` are the results of the modules that act. ``alert`` is C(gone), C(firing), C(unknown), or
     C(unasked) where no Prometheus is known. Nothing is resolved while the alert still fires.
-    ``unknown`` is why it is unknown.
+    ``unknown`` is why it is unknown. ``elsewhere`` are mount points for which the alert fires and the run
+    did nothing: it is told whatever came of the rest, which is not resolved as long as they fire.
     """
+    verdict = _ended(acts, alert=alert, check=check, unknown=unknown)
+    if elsewhere:
+        if verdict["outcome"] in ("resolved", "healthy"):
+            verdict["outcome"] = "not_resolved"
+        verdict["reason"] = (
+            f"{verdict['reason'].removesuffix('.')}. The alert fires for {', '.join(elsewhere)} too, which "
+            "this run left alone: run it again, or name one as remediation_disk_path."
+        )
+    return verdict
+
+
+def _ended(
+    acts: Sequence[Mapping[str, Any]], *, alert: str, check: bool, unknown: str
+) -> dict[str, str]:
+    """Return how the act ended, by its own results and by what the alert says."""
     for act in acts:
         if ended := _failure(act, check=check):
             return ended

@@ -41,6 +41,7 @@ class Prometheus:
         self.error = ""
         self.status = 200
         self.firing: list[str] = []
+        self.full: dict[str, str] = {}
 
     def __call__(self, url: str, **_options: Any) -> Answer:
         if self.error:
@@ -49,16 +50,22 @@ class Prometheus:
         query = urllib.parse.parse_qs(parts.query).get("query", [""])[0]
         if parts.path.endswith("/rules"):
             when = datetime.fromtimestamp(self.evaluated, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {"name": name, "health": self.health, "lastEvaluation": f"{when}.123456789Z"}
                 for name in self.rules
             ]
+            if rows and self.full:
+                rows[0]["alerts"] = [
+                    {"labels": {"alertname": "DiskFull", "mountpoint": mount}, "value": left}
+                    for mount, left in self.full.items()
+                ]
             data: dict[str, Any] = {"groups": [{"rules": rows}]}
         elif "alertstate=" in query:
             data = {"result": [{"metric": {"host": host}} for host in self.firing]}
         elif query.startswith("ALERTS"):
             metric: dict[str, Any] = {"alertname": "DiskFull", "alertstate": self.state}
-            data = {"result": [{"metric": metric}] if self.state else []}
+            each = [metric | {"mountpoint": mount} for mount in self.full] or [metric]
+            data = {"result": [{"metric": row} for row in each] if self.state else []}
         elif query.startswith("time()"):
             data = {
                 "result": [{"metric": {"job": j}, "value": [0, str(self.age)]} for j in self.up]
@@ -119,6 +126,17 @@ def test_what_is_seen(change: dict[str, Any], state: str, reason: str) -> None:
     sight = look(prometheus.api(), ALERT, now=lambda: NOW)
     assert sight.state == state
     assert reason in sight.reason
+
+
+def test_what_the_rule_measured_is_told_of_each_alert() -> None:
+    prometheus = Prometheus()
+    prometheus.state, prometheus.full = "firing", {"/": "9.1e-02", "/data": "1e-03", "/odd": "NaN"}
+    told = Time().wait(prometheus, hold=0.0, timeout=0.0)["alerts"]
+    assert [(row["mountpoint"], row.get("value")) for row in told] == [
+        ("/", 0.091),
+        ("/data", 0.001),
+        ("/odd", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ansible_collections.koprogo.observability.plugins.plugin_utils._remediation
     fleet_problem,
     inventory_flags,
     limit_problem,
+    mount_points,
     outcome_of,
 )
 
@@ -161,6 +162,56 @@ def test_a_target_that_is_not_reached_names_the_policies_that_did_not_act() -> N
         "not all that may go went: policy backups was refused (its budget is spent); "
         "the target is not reached"
     )
+
+
+def alert_of(mount: str, state: str = "firing", **more: Any) -> dict[str, Any]:
+    return {"alertname": "DiskFull", "mountpoint": mount, "alertstate": state, **more}
+
+
+@pytest.mark.parametrize(
+    ("alerts", "found", "firing"),
+    [
+        ([], [], []),
+        ([{"alertname": "ApiDown", "alertstate": "firing"}], [], []),
+        (
+            [alert_of("/", value=0.09), alert_of("/data", value=0.01)],
+            ["/data", "/"],
+            ["/data", "/"],
+        ),
+        ([alert_of("/b", "pending", value=0.0), alert_of("/c", value=0.09)], ["/c", "/b"], ["/c"]),
+        (
+            # Both its bytes and its inodes lack.
+            [alert_of("/b", value=0.08), alert_of("/a", value=0.05), alert_of("/b", value=0.02)],
+            ["/b", "/a"],
+            ["/b", "/a"],
+        ),
+        ([alert_of("/z", value=0.09), alert_of("/a")], ["/z", "/a"], ["/z", "/a"]),
+    ],
+)
+def test_the_fullest_file_system_is_helped_first(
+    alerts: list[dict[str, Any]], found: list[str], firing: list[str]
+) -> None:
+    assert mount_points(alerts) == found
+    assert mount_points(alerts, firing=True) == firing
+
+
+@pytest.mark.parametrize(
+    ("act", "alert", "check", "outcome"),
+    [
+        ({"changed": True, "target_reached": True}, "firing", False, "not_resolved"),
+        ({"changed": True, "target_reached": True}, "gone", False, "not_resolved"),
+        ({"changed": False, "outcome": ""}, "gone", False, "not_resolved"),
+        ({"refused": True, "reason": "its budget is spent"}, "unasked", False, "refused"),
+        ({"changed": True, "target_reached": False}, "unasked", False, "not_resolved"),
+        ({"changed": True, "target_reached": False}, "unasked", True, "predicted"),
+    ],
+)
+def test_other_file_systems_that_are_full_are_always_told(
+    act: dict[str, Any], alert: str, check: bool, outcome: str
+) -> None:
+    verdict = outcome_of([act], alert=alert, check=check, elsewhere=["/data", "/srv"])
+    assert verdict["outcome"] == outcome
+    assert ". The alert fires for /data, /srv too, which this run left alone" in verdict["reason"]
 
 
 ACTED = {"changed": True, "outcome": "resolved"}

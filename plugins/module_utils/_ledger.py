@@ -36,13 +36,13 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
     KoprogoError,
     LockedError,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._ledger_health import health_of
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lines import to_json
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_lock import (
     LOCKS,
     host_lock,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_retention import (
-    gaps_of,
     shortened,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_rules import (
@@ -143,35 +143,7 @@ class Ledger:
 
     def health(self, reading: Reading | None = None) -> dict[str, Any]:
         """Whether the ledger can be trusted for a destructive action, and why not."""
-        reading = reading or self.read()
-        problems = []
-        trusted_at, trusted = "", 0
-        for entry in reading.entries:
-            if entry.get("phase") == "ledger":
-                trusted_at, trusted = str(entry.get("uid", "")), int(entry.get("seq", 0))
-        if not reading.exists:
-            problems.append("it does not exist")
-        elif not trusted_at:
-            problems.append("it was not made by provisioning: an earlier one may be lost")
-        fine = self._store.damaged_before(trusted_at) if trusted_at else []
-        damaged = [number for number in reading.damaged if number not in fine]
-        gaps = gaps_of(reading.entries, since=trusted)
-        if damaged:
-            problems.append(f"damaged lines: {', '.join(map(str, damaged))}")
-        elif gaps:
-            problems.append(f"missing entries: {', '.join(gaps)}")
-        if reading.end:
-            problems.append(reading.end)
-        return {
-            "path": self._store.path,
-            "trusted": not problems,
-            "problems": problems,
-            "damaged_lines": damaged,
-            "missing_entries": gaps,
-            "torn_bytes": reading.torn,
-            "entries": len(reading.entries),
-            "stored": reading.stored,
-        }
+        return health_of(self._store, reading or self.read())
 
     def judge(self, action: Action, *, evidence: Mapping[str, Any] | str | None) -> dict[str, Any]:
         """Whether the action may run now: C(allowed), C(code), C(reason) and its state. Only reads."""

@@ -35,5 +35,4 @@ class FilterModule:
         return {
             "allowlist": allowlist,
             "local_connection": _protection.local_connection,
-            "postgresql_word": _protection.postgresql_word,
         }

@@ -9,7 +9,6 @@ This file is private to the collection.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.plugin_utils._allowlist import entry_errors
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import setting
 
-__all__ = ["host_needs", "local_connection", "postgresql_word", "variable_errors"]
+__all__ = ["host_needs", "local_connection", "variable_errors"]
 
 # Who comes by these can't be kept out by a ban.
 _LOCAL = frozenset(
@@ -116,14 +115,6 @@ def variable_errors(role: str, variables: Mapping[str, Any]) -> list[str]:
 def local_connection(plugin: str) -> bool:
     """Whether a connection plugin reaches the host without an address that could be banned."""
     return plugin in _LOCAL
-
-
-def postgresql_word(machine: str) -> str:
-    """The word between address and names in PostgreSQL's log, from /etc/machine-id as it is slurped.
-
-    Who writes the prefix and who reads the lines have to agree on it, and nobody else may know it.
-    """
-    return hashlib.sha256(f"{machine}koprogo".encode()).hexdigest()[:12]
 
 
 def host_needs(

@@ -162,4 +162,5 @@ def test_postgresql_was_not_restarted_for_its_prefix(box: Victim) -> None:
         "cat /run/postmaster-before; head -1 /var/lib/postgresql/*/main/postmaster.pid"
     ).split()
     assert now == before
-    assert " %h " in box.sh("runuser -u postgres -- psql -Atc 'show log_line_prefix'")
+    prefix = box.sh("runuser -u postgres -- psql -Atc 'show log_line_prefix'")
+    assert prefix.strip() == "%m [%p] %q%h"

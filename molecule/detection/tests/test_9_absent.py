@@ -50,6 +50,9 @@ def test_absent_removes_ours_only() -> None:
     )
     assert state.split() == ["enabled", "enabled", "active", "active"]
     assert "use_wal: true" in with_its_own.sh(f"cat {SETTINGS}")
+    items = with_its_own.sh("ls /etc/crowdsec/scenarios").split()
+    assert "pgsql-bf.yaml" in items
+    assert "suricata-alerts.yaml" not in items
     assert without.sh("command -v fail2ban-server; command -v crowdsec", check=False) == ""
     assert "by_hand" in (tables := with_its_own.sh("nft list tables"))
     assert "koprogo_fail2ban" not in tables

@@ -1,4 +1,4 @@
-"""A role's templates as a host gets them."""
+"""A role's templates and tasks as a host gets them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from types import ModuleType
 from typing import Any
 
 import jinja2
-import yaml
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.filter.core import FilterModule
+from ansible.template import Templar
 
-__all__ = ["program", "rendered", "tasks", "variables"]
+__all__ = ["loaded", "program", "rendered", "tasks", "templated"]
 
 ROLES = Path(__file__).parents[3] / "roles"
 
@@ -35,19 +36,24 @@ def program(role: str, template: str, **values: Any) -> ModuleType:
     return module
 
 
-def variables(role: str) -> dict[str, Any]:
-    """What a role's C(vars) say, before templating."""
-    found: dict[str, Any] = yaml.safe_load((ROLES / role / "vars/main.yml").read_text("utf-8"))
-    return found
+def loaded(role: str, file: str) -> Any:
+    """A role's file of YAML as Ansible reads it, not templated yet."""
+    return DataLoader().load_from_file(str(ROLES / role / file), trusted_as_template=True)
 
 
-def tasks(role: str, file: str = "main.yml") -> list[dict[str, Any]]:
-    """A role's tasks in their order, without the blocks around them."""
+def templated(role: str, expression: Any, **values: Any) -> Any:
+    """What Ansible makes of something in a role's tasks, with the role's own variables."""
+    known = {**loaded(role, "defaults/main.yml"), **loaded(role, "vars/main.yml"), **values}
+    return Templar(loader=DataLoader(), variables=known).template(expression)
 
-    def flat(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        found = []
+
+def tasks(role: str, file: str = "main.yml") -> dict[str, dict[str, Any]]:
+    """A role's tasks by name, in their order, without the blocks around them."""
+
+    def flat(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
         for entry in entries:
-            found += flat(entry["block"]) if "block" in entry else [entry]
+            found |= flat(entry["block"]) if "block" in entry else {entry["name"]: entry}
         return found
 
-    return flat(yaml.safe_load((ROLES / role / "tasks" / file).read_text("utf-8")))
+    return flat(loaded(role, f"tasks/{file}"))

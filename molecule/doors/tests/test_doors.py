@@ -102,6 +102,18 @@ def test_a_door_of_the_users_own_knows_its_callers(mon: Box, db: Box, stranger: 
     assert stranger.ask("knock", mon.address, port=8443, timeout=3)["outcome"] == "refused"
 
 
+def test_a_port_that_is_led_elsewhere_is_guarded_too(mon: Box, db: Box, stranger: Box) -> None:
+    """As a container engine does with what it publishes; no door guards the port that it leads to."""
+    led = "type nat hook prerouting priority dstnat; tcp dport 8443 redirect to :8444;"
+    db.sh(f"nft 'table ip led {{ chain pre {{ {led} }}; }}'")
+    try:
+        assert mon.ask("knock", db.address, port=8443, timeout=3)["outcome"] == "refused"
+        assert stranger.ask("knock", db.address, port=8443, timeout=3)["outcome"] == "timeout"
+        assert stranger.ask("knock", db.address, port=8444, timeout=3)["outcome"] == "refused"
+    finally:
+        db.sh("nft delete table ip led")
+
+
 def test_ipv6_is_judged_too(mon: Box, stranger: Box) -> None:
     assert mon.ask("knock", "fd00:d0::12", timeout=3)["outcome"] == "refused"
     assert stranger.ask("knock", "fd00:d0::12", timeout=3)["outcome"] == "timeout"

@@ -15,9 +15,10 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 _MODULE = "koprogo.observability.component_install"
-# The record of the one transaction for all components of a host, and the fact with its predictions.
+# The record of the one transaction for all components of a host, and the variable that its role registers:
+# unlike a fact, that is not cached, so no later run takes a prediction for what is there.
 _COMMON = "packages"
-_PROMISED = "koprogo_promised_packages"
+_REGISTERED = "__packages_installed"
 
 
 class ActionModule(ActionBase):
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
             }
         result = self._ask(arguments, task_vars)
         if self._task.check_mode:
-            self._keep_promises(arguments, result, (task_vars or {}).get("ansible_facts", {}))
+            self._keep_promises(arguments, result, (task_vars or {}).get(_REGISTERED, {}))
         need = result.pop("needs_source", None)
         if need is None or result.get("failed"):
             return result
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _keep_promises(
-        arguments: dict[str, Any], result: dict[str, Any], facts: dict[str, Any]
+        arguments: dict[str, Any], result: dict[str, Any], common: dict[str, Any]
     ) -> None:
         """In check mode, a package that the host's common transaction predicts is not predicted again.
 
@@ -72,13 +73,13 @@ class ActionModule(ActionBase):
         """
         wanted = {*arguments.get("packages", []), *arguments.get("requires", [])}
         if arguments.get("name") == _COMMON:
-            result["ansible_facts"] = {_PROMISED: sorted(wanted) if result.get("changed") else []}
+            result["promised_packages"] = sorted(wanted) if result.get("changed") else []
         elif (
             result.get("changed")
             and wanted
             and arguments.get("method", "package") == "package"
             and not any(arguments.get(key) for key in ("package_file", "user_first", "version"))
-            and wanted <= set(facts.get(_PROMISED, []))
+            and wanted <= set(common.get("promised_packages", []))
         ):
             result.update(changed=False, diff=[])
 

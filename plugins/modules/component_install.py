@@ -245,6 +245,14 @@ packages:
   returned: with O(method=package)
   type: dict
   sample: {"prometheus": "2.42.0+ds-5+b5"}
+promised_packages:
+  description:
+    - What a real run would install for all components of the host together. It is foretold once, and not
+      again in the role of each component.
+  returned: in check mode, with O(name=packages)
+  type: list
+  elements: str
+  sample: ["prometheus"]
 archive:
   description: Checksum, source and folder of the archive in use.
   returned: with O(method=archive)

@@ -160,12 +160,24 @@ def test_check_mode_predicts_a_package_once(
 ) -> None:
     action = Action([{"changed": True}], check=True, packages=packages, **arguments)
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_a, **_k: {})
-    facts = {"koprogo_promised_packages": promised}
-    assert action.run(task_vars={"ansible_facts": facts})["changed"] is changed
+    common = {"__packages_installed": {"promised_packages": promised}}
+    assert action.run(task_vars=common)["changed"] is changed
 
 
 def test_the_common_transaction_says_what_it_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
     action = Action([{"changed": True}], check=True, packages=["b", "a"])
     action._task.args["name"] = "packages"
     result = action.go(monkeypatch)
-    assert result["ansible_facts"] == {"koprogo_promised_packages": ["a", "b"]}
+    assert result["promised_packages"] == ["a", "b"]
+    # Ansible caches facts for hours, and a prediction is none after its own run.
+    assert "ansible_facts" not in result
+
+
+def test_a_skipped_common_transaction_promises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action([{"changed": True}], check=True, packages=["a"])
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_a, **_k: {})
+    cached = {"koprogo_promised_packages": ["a"]}
+    skipped = {"skipped": True, "changed": False}
+    assert action.run(task_vars={"ansible_facts": cached, "__packages_installed": skipped})[
+        "changed"
+    ]

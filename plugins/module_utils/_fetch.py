@@ -17,7 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
@@ -34,7 +34,9 @@ __all__ = [
     "is_url",
     "parse_sha256",
     "pick",
+    "refuse_userinfo",
     "shown_url",
+    "url_secrets",
 ]
 
 _CHUNK = 1 << 20
@@ -110,6 +112,37 @@ def shown_url(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def url_secrets(*urls: Any) -> set[str]:
+    """What no output may show of these sources: passwords, and names that stand without one.
+
+    A source may be a mapping by architecture, as in C(pick), or nothing.
+    """
+    found: set[str] = set()
+    for one in urls:
+        if isinstance(one, Mapping):
+            found |= url_secrets(*one.values())
+        elif isinstance(one, str) and is_url(one):
+            user, _colon, password = _userinfo(one).partition(":")
+            secret = password or user
+            found |= {secret, urllib.parse.unquote(secret)} - {""}
+    return found
+
+
+def refuse_userinfo(url: str, *, option: str) -> None:
+    """Refuse a repository's address with credentials: apt's sources are for everybody to read."""
+    if is_url(url) and _userinfo(url):
+        raise InputError(
+            f"{option}: expected {shown_url(url)}, found it with a user name or password, which every user "
+            "of the host could read in apt's sources. Put these into a file of mode 0600 in "
+            "/etc/apt/auth.conf.d on the host (apt_auth.conf(5)) and leave them out here."
+        )
+
+
+def _userinfo(url: str) -> str:
+    # Not urlsplit, which refuses some texts that are no URLs with an error of its own.
+    return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[0]
 
 
 def fetch(url: str, into: BinaryIO, *, stall: float = 30.0, total: float = 900.0) -> str:

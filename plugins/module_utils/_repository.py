@@ -24,6 +24,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 from ansible_collections.koprogo.observability.plugins.module_utils._fetch import (
     fetch,
     is_url,
+    refuse_userinfo,
     shown_url,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._outcome import Outcome
@@ -75,6 +76,7 @@ class Repository:
         for option in ("uri", "suites", "components"):
             if "\n" in getattr(found, option):
                 raise InputError(f"repository.{option}: expected one line.")
+        refuse_userinfo(found.uri, option="repository.uri")
         return found
 
 

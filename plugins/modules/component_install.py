@@ -61,7 +61,10 @@ options:
         type: str
         required: true
       uri:
-        description: Where the repository is. Empty leaves the host's sources alone.
+        description:
+          - Where the repository is. Empty leaves the host's sources alone.
+          - A user name or password in it is refused, as everybody on the host may read the file;
+            apt takes them from C(/etc/apt/auth.conf.d).
         type: str
         default: ""
       suites:
@@ -286,6 +289,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._apt import Apt
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._fetch import url_secrets
 from ansible_collections.koprogo.observability.plugins.module_utils._install import (
     Installer,
     Request,
@@ -377,6 +381,13 @@ def main() -> None:
     """Install or remove one component."""
     module = _module()
     params = module.params
+    repository, archive = (params[key] or {} for key in ("repository", "archive"))
+    module.no_log_values |= url_secrets(
+        repository.get("uri"),
+        repository.get("key"),
+        archive.get("source"),
+        params["package_file"],
+    )
     runner = Runner()
     apt = Apt(
         runner,

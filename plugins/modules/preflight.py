@@ -194,6 +194,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._control_nod
     client_address,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._fetch import url_secrets
 from ansible_collections.koprogo.observability.plugins.module_utils._io import read_text
 from ansible_collections.koprogo.observability.plugins.module_utils._reach import (
     Download,
@@ -327,6 +328,10 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
+    )
+    module.no_log_values |= url_secrets(
+        *(one["url"] for one in module.params["downloads"]),
+        *(one[key] for one in module.params["vendors"] for key in ("uri", "key")),
     )
     runner = Runner()
     try:

@@ -24,8 +24,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._fetch impor
     is_url,
     parse_sha256,
     pick,
+    refuse_userinfo,
 )
 from ansible_collections.koprogo.observability.plugins.plugin_utils._catalogue import (
+    role_defaults,
     role_vars,
     setting,
 )
@@ -143,6 +145,10 @@ def source_errors(
     C(_find_needle). What a URL leads to is judged by the host that fetches it.
     """
     try:
+        if f"{role}_repository" in role_defaults(role):
+            refuse_userinfo(
+                str(setting(variables, role, "repository") or ""), option=f"{role}_repository"
+            )
         source = _source(role, variables, task_vars)
     except KoprogoError as error:
         return [str(error)]

@@ -25,6 +25,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._fetch impor
     parse_sha256,
     pick,
     shown_url,
+    url_secrets,
 )
 from tests.unit.plugins.module_utils.install_lab import sha256
 
@@ -202,3 +203,17 @@ def test_urls_and_paths() -> None:
     assert not is_url("files/x.tar.gz")
     assert shown_url("https://me:pw@x:8443/y?token=1#z") == "https://x:8443/y"
     assert shown_url("/srv/x") == "/srv/x"
+
+
+@pytest.mark.parametrize(
+    ("urls", "secrets"),
+    [
+        (["https://host/file", "/srv/file@x:y", "", None], set()),
+        (["https://u:p%40ss@host/file?x=a@b"], {"p%40ss", "p@ss"}),
+        (["https://token@host"], {"token"}),
+        ([{"amd64": "https://u:one@host/a", "arm64": "https://u:two@[::1]:8/b"}], {"one", "two"}),
+        (["https://[no:url@/x"], {"url"}),
+    ],
+)
+def test_what_no_output_may_show_of_a_url(urls: list[object], secrets: set[str]) -> None:
+    assert url_secrets(*urls) == secrets

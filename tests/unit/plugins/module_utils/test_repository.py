@@ -124,6 +124,15 @@ def test_options_that_cannot_be(changes: dict[str, str]) -> None:
         repository(**changes)
 
 
+@pytest.mark.parametrize("userinfo", ["me:hunter2", "hunter2", "me:hunter2@x"])
+def test_credentials_have_no_place_in_a_file_that_everybody_reads(userinfo: str) -> None:
+    with pytest.raises(InputError) as caught:
+        repository(uri=f"https://{userinfo}@vendor.invalid/apt")
+    assert "repository.uri: expected https://vendor.invalid/apt, found" in caught.value.message
+    assert "/etc/apt/auth.conf.d" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
 def test_no_uri_means_no_repository() -> None:
     assert _repository.Repository.parse({"name": "vendor", "uri": ""}) is None
     assert _repository.Repository.parse(None) is None

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.koprogo.observability.plugins.plugin_utils._sources import (
     downloads,
     selects,
+    source_errors,
     vendors,
 )
 
@@ -93,3 +94,15 @@ def test_vendors_repositories(role: str, variables: dict[str, Any], expected: li
 def test_backports_are_of_the_release_that_needs_them(release: str, expected: list[str]) -> None:
     facts = {"ansible_facts": {"distribution_release": release}}
     assert [one["suites"] for one in vendors("suricata", {}, facts)] == expected
+
+
+def test_credentials_in_a_repository_are_refused_before_anything_is_changed() -> None:
+    def nowhere(_folder: str, _name: str) -> str:
+        raise AssertionError
+
+    variables = {"loki_repository": "https://u:hunter2@mirror/grafana"}
+    (error,) = source_errors("loki", variables, FACTS, nowhere)
+    assert error.startswith("loki_repository: expected https://mirror/grafana, found")
+    assert "hunter2" not in error
+    assert source_errors("loki", {}, FACTS, nowhere) == []
+    assert source_errors("prometheus", {}, FACTS, nowhere) == []

@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils import _io
@@ -27,19 +26,20 @@ from ansible_collections.koprogo.observability.plugins.module_utils._fetch impor
     refuse_userinfo,
     shown_url,
 )
+from ansible_collections.koprogo.observability.plugins.module_utils._openpgp import (
+    armored,
+    primary_fingerprints,
+    signs_until,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._outcome import Outcome
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
 
-__all__ = ["KeyMismatchError", "Repository", "RepositoryFile", "armored", "primary_fingerprints"]
+__all__ = ["KeyMismatchError", "Repository", "RepositoryFile", "withdraw"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
-_ARMOR = re.compile(
-    rb"-----BEGIN PGP PUBLIC KEY BLOCK-----(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL
-)
-_BEGIN = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
-_END = "-----END PGP PUBLIC KEY BLOCK-----"
-_PUBLIC_KEY = 6
+# A vendor prolongs its key in good time; within these seconds of its end it is worth asking for.
+_SOON = 14 * 86400
 
 
 class KeyMismatchError(KoprogoError):
@@ -80,73 +80,6 @@ class Repository:
         return found
 
 
-def _dearmored(data: bytes) -> bytes:
-    match = _ARMOR.search(data)
-    if match is None:
-        return data
-    lines = match.group(1).replace(b"\r", b"").split(b"\n")
-    # Headers end at the first empty line; the line that begins with = is a checksum.
-    body = lines[lines.index(b"", 1) + 1 :] if b"" in lines[1:] else lines
-    try:
-        return base64.b64decode(b"".join(line for line in body if not line.startswith(b"=")))
-    except binascii.Error as exc:
-        raise InputError(
-            f"repository.key: expected an OpenPGP key, found bad base64: {exc}."
-        ) from exc
-
-
-def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """OpenPGP packets: tag and body (RFC 4880, section 4.2)."""
-    at = 0
-    while at < len(data):
-        header = data[at]
-        if not header & 0x80:
-            raise InputError("repository.key: expected an OpenPGP key, found something else.")
-        at += 1
-        if header & 0x40:
-            tag, first = header & 0x3F, data[at]
-            if first < 192:
-                size, at = first, at + 1
-            elif first < 224:
-                size, at = ((first - 192) << 8) + data[at + 1] + 192, at + 2
-            elif first == 255:
-                size, at = int.from_bytes(data[at + 1 : at + 5], "big"), at + 5
-            else:
-                raise InputError("repository.key: found a packet of partial length.")
-        else:
-            tag, width = (header >> 2) & 0x0F, 1 << (header & 0x03)
-            if width == 8:
-                size = len(data) - at
-            else:
-                size, at = int.from_bytes(data[at : at + width], "big"), at + width
-        yield tag, data[at : at + size]
-        at += size
-
-
-def primary_fingerprints(key: bytes) -> list[str]:
-    """The fingerprints of a key file's primary keys, armored or not."""
-    try:
-        bodies = [body for tag, body in _packets(_dearmored(key)) if tag == _PUBLIC_KEY]
-    except IndexError as exc:
-        raise InputError("repository.key: expected an OpenPGP key, found a cut one.") from exc
-    if any(not body or body[0] != 4 for body in bodies):
-        raise InputError("repository.key: expected an OpenPGP key of version 4.")
-    # OpenPGP fixes SHA-1 for this; the pin is as strong as what gpg itself shows.
-    return [
-        hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body, usedforsecurity=False)
-        .hexdigest()
-        .upper()
-        for body in bodies
-    ]
-
-
-def armored(key: bytes) -> str:
-    """The key as text, without what may stand around it in its file."""
-    packets = base64.b64encode(_dearmored(key)).decode("ascii")
-    lines = [packets[i : i + 64] for i in range(0, len(packets), 64)]
-    return "\n".join([_BEGIN, "", *lines, _END])
-
-
 class RepositoryFile:
     """The deb822 file of a repository, shared by the components that name it."""
 
@@ -169,7 +102,11 @@ class RepositoryFile:
             outcome.change(self._shown, "differs" if before else "absent", wanted.uri)
             outcome.notes.append(f"{shown_url(wanted.key)} is not downloaded in check mode.")
             return
-        text = self._content(key if key is not None else self._fetched_key())
+        if key is None:
+            key = self._fetched_key()
+        elif before and is_url(wanted.key):
+            key = self._prolonged(key, outcome, check=check)
+        text = self._content(key)
         if before == text:
             return
         outcome.change_file(self._shown, before, text)
@@ -190,9 +127,33 @@ class RepositoryFile:
         except KoprogoError:
             return None
 
-    def _fetched_key(self) -> bytes:
+    def _prolonged(self, key: bytes, outcome: Outcome, *, check: bool) -> bytes:
+        """The key in the file, or the vendor's if that may sign for longer: the fingerprint is the same.
+
+        A vendor that does not answer is no failure: packages may be there already, or come from a cache.
+        """
+        until = signs_until(key)
+        if until - time.time() > _SOON:
+            return key
+        url = shown_url(self._repository.key)
+        ends = f"The key in {self._shown} ends on {datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
+        if check:
+            outcome.notes.append(f"{ends}; the real run looks for a prolonged one at {url}.")
+            return key
+        told = outcome.notes if until > time.time() else outcome.warnings
+        try:
+            fetched = self._fetched_key(stall=5.0)
+        except KoprogoError as error:
+            told.append(f"{ends}, and no prolonged one can be had. {error.message}")
+            return key
+        if signs_until(fetched) > until:
+            return fetched
+        told.append(f"{ends}, and {url} has no prolonged one yet.")
+        return key
+
+    def _fetched_key(self, *, stall: float = 30.0) -> bytes:
         file = io.BytesIO()
-        fetch(self._repository.key, file, total=60.0)
+        fetch(self._repository.key, file, stall=stall, total=60.0)
         return self._checked(file.getvalue(), source=shown_url(self._repository.key))
 
     def _checked(self, key: bytes, *, source: str) -> bytes:

@@ -76,7 +76,9 @@ options:
         type: str
         default: main
       key:
-        description: URL of the signing key, fetched by the host, or the key itself as text.
+        description:
+          - URL of the signing key, fetched by the host, or the key itself as text.
+          - From 14 days before the key's end on it is fetched again, as vendors prolong their keys.
         type: str
         required: true
       fingerprint:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +11,16 @@ from ansible_collections.koprogo.observability.plugins.module_utils import _io, 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
 from ansible_collections.koprogo.observability.plugins.module_utils._outcome import Outcome
 from ansible_collections.koprogo.observability.plugins.module_utils._record import Places, Record
-
-
-def packet(tag: int, body: bytes, *, new: bool = True) -> bytes:
-    if new:
-        return bytes([0xC0 | tag, 0xFF]) + len(body).to_bytes(4, "big") + body
-    return bytes([0x80 | tag << 2 | 1]) + len(body).to_bytes(2, "big") + body
-
-
-def key_body(seed: bytes) -> bytes:
-    return b"\x04" + seed.ljust(40, b"k")
-
-
-def fingerprint(body: bytes) -> str:
-    data = b"\x99" + len(body).to_bytes(2, "big") + body
-    return hashlib.sha1(data).hexdigest().upper()  # noqa: S324 - what OpenPGP says
-
-
-def armored(data: bytes) -> str:
-    text = base64.encodebytes(data).decode()
-    return (
-        "-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: x\n\n"
-        f"{text}=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
-    )
-
-
-BODY = key_body(b"vendor")
-KEY = packet(6, BODY) + packet(13, b"Vendor <v@invalid>") + packet(14, key_body(b"sub"))
+from tests.unit.plugins.module_utils.openpgp_lab import (
+    BODY,
+    KEY,
+    MADE,
+    armored,
+    fingerprint,
+    key_body,
+    packet,
+    self_signature,
+)
 
 
 def repository(**changes: Any) -> _repository.Repository:
@@ -87,27 +68,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         lambda path, data, **_options: Path(path).write_bytes(data),
     )
     return Host(tmp_path)
-
-
-@pytest.mark.parametrize("new", [True, False])
-@pytest.mark.parametrize("wrap", [lambda data: data, lambda data: armored(data).encode()])
-def test_the_fingerprint_of_a_key(new: bool, wrap: Any) -> None:
-    data = packet(6, BODY, new=new) + packet(14, key_body(b"sub"), new=new)
-    assert _repository.primary_fingerprints(wrap(data)) == [fingerprint(BODY)]
-
-
-def test_what_is_written_for_apt_is_the_same_key() -> None:
-    text = _repository.armored(armored(KEY).encode())
-    assert _repository.primary_fingerprints(text.encode()) == [fingerprint(BODY)]
-
-
-@pytest.mark.parametrize("data", [b"<html>not found</html>", b"", KEY[:3], b"\xc6\xe0rest"])
-def test_no_key_is_no_fingerprint(data: bytes) -> None:
-    try:
-        found = _repository.primary_fingerprints(data)
-    except InputError:
-        return
-    assert found != [fingerprint(BODY)]
 
 
 @pytest.mark.parametrize(
@@ -164,3 +124,54 @@ def test_the_file_goes_with_the_last_component_that_names_it(host: Host) -> None
     assert host.withdraw("grafana").changed
     assert not host.file.exists()
     assert not host.withdraw("grafana").changed
+
+
+DAY = 86400.0
+
+
+def key_until(days: float) -> bytes:
+    """The vendor's key with a term from when it was made."""
+    return packet(6, BODY) + packet(13, b"Vendor") + self_signature(BODY, valid_for=days * DAY)
+
+
+@pytest.mark.parametrize(
+    ("now", "vendor", "changed", "told"),
+    [
+        # Long before its end the vendor is not asked; then it is, and has a longer key, the same, or none.
+        (80, None, False, ""),
+        (87, key_until(400), True, ""),
+        (200, key_until(400), True, ""),
+        (87, key_until(100), False, "has no prolonged one yet"),
+        (200, None, False, "no prolonged one can be had"),
+        (200, packet(6, key_body(b"other")), False, "expected the one key"),
+    ],
+)
+def test_a_key_whose_term_ends_is_fetched_again(
+    *,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    now: float,
+    vendor: bytes | None,
+    changed: bool,
+    told: str,
+) -> None:
+    host.provide("loki", repository(key=armored(key_until(100))))
+    before = host.file.read_text()
+    served = host.places.root / "key.asc"
+    if vendor is not None:
+        served.write_text(armored(vendor))
+    wanted = repository(key=served.as_uri())
+    monkeypatch.setattr("time.time", lambda: MADE + now * DAY)
+    foretold = host.provide("loki", wanted, check=True)
+    assert (foretold.changed, bool(foretold.notes)) == (False, now > 86)
+    outcome = host.provide("loki", wanted)
+    assert outcome.changed is changed
+    assert (host.file.read_text() != before) is changed
+    # Until the term has ended there is nothing to warn of.
+    (said, silent) = (
+        (outcome.notes, outcome.warnings) if now < 100 else (outcome.warnings, outcome.notes)
+    )
+    assert silent == []
+    assert [told in one for one in said] == [True] * bool(told)
+    if changed:
+        assert not host.provide("loki", wanted).changed

@@ -169,7 +169,7 @@ def make_plan(
         path for path in snapshot.manifest.files if path not in paths and path in snapshot.entries
     ]
     actions += [snapshot.manifest.files[path].on_change for path in removed]
-    links = _plan_links(request, store)
+    links = _plan_links(request, store, snapshot.manifest)
     touched = {*added, *changed, *removed}
     actions += [_link_action(link, request, links, snapshot.manifest) for link in links.touched()]
     return Plan(
@@ -271,14 +271,19 @@ def _parents(path: str) -> Iterable[str]:
         parent = posixpath.dirname(parent)
 
 
-def _plan_links(request: Request, store: Store) -> Links:
+def _plan_links(request: Request, store: Store, manifest: Manifest) -> Links:
+    """Compare with the disk and with the active set.
+
+    A run that was killed between the links and the exchange leaves links that are as wanted, but no service
+    has heard of them yet.
+    """
     added, changed = [], []
     for path, relative in request.links.items():
         _refuse_stranger(path, store, request.replaces.get(path))
         entry = _io.lookup(path)
         if entry is None:
             added.append(path)
-        elif entry.target != store.link_target(relative):
+        elif (entry.target, manifest.links.get(path)) != (store.link_target(relative), relative):
             changed.append(path)
     removed = [
         path

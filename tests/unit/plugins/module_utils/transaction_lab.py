@@ -96,7 +96,7 @@ class FakeSystemd:
             if how == "restart":
                 self.host.remember(active="failed")
             raise ServiceError(f"{UNIT} does not {how}: refused")
-        self.host.remember(active="active", loaded=content)
+        self.host.remember(active="active", loaded=content, through_links=self.host.linked())
 
 
 class Host:

@@ -126,7 +126,8 @@ class Installer:
 
     def absent(self) -> dict[str, Any]:
         """Remove what is recorded as ours, and nothing else."""
-        if self._record.exists:
+        # A killed run may have unpacked an archive and come no further.
+        if self._record.exists or self._tree.has_any():
             self._layout.withdraw(self._outcome)
             self._packages.withdraw(self._outcome, check=self._check)
             _repository.withdraw(self._record, self._places, self._outcome, check=self._check)

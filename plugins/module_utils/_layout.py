@@ -120,6 +120,7 @@ class Layout:
             )
             if not self._check:
                 self._record.links = sorted({*self._record.links, link})
+                self._record.save(self._places)
                 self._set_aside(link)
                 path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
                 _io.make_link(target, str(path))
@@ -191,7 +192,9 @@ class Layout:
             self._remove_unit(self._record.unit["name"], outcome)
         for link in list(self._record.links):
             self._unlink(link, outcome)
-        if self._record.archive:
+        # An archive is recorded after it was unpacked.
+        unpacked = self._record.archive or self._tree.has_any()
+        if unpacked:
             outcome.change(
                 f"archive in {self._tree.root}",
                 self._record.archive.get("version") or "present",
@@ -199,9 +202,10 @@ class Layout:
             )
         if self._check:
             return
-        if self._record.archive:
+        if unpacked:
             self._tree.remove()
         self._record.links, self._record.archive, self._record.unit = [], {}, {}
+        self._tidy_copies(outcome)
 
     def list_kept(self, outcome: Outcome) -> None:
         """Say what stays: data, and the user that owns them."""
@@ -211,32 +215,40 @@ class Layout:
             outcome.kept.append(f"user {self._record.user}")
 
     def _remove_unit(self, name: str, outcome: Outcome) -> None:
+        shown = f"/etc/systemd/system/{name}"
         path = self._places.units / name
         text = _io.read_text(str(path))
-        if text is None:
+        if text is None or self._is_back(shown):
+            if self._return(shown, outcome):
+                self._systemd.daemon_reload()
+                self._drop_copy(shown)
             return
         if _io.sha256(text.encode()) != self._record.unit["sha256"]:
             outcome.kept.append(f"unit {path} (it was edited)")
             return
-        outcome.change_file(f"/etc/systemd/system/{name}", text, "")
+        outcome.change_file(shown, text, "")
         if self._check:
             return
-        saved = f"/etc/systemd/system/{name}" in self._record.saved
-        if not saved and self._record.method != "package":
+        if shown not in self._record.saved and self._record.method != "package":
             self._systemd.stop(name)
             self._systemd.disable(name)
         _io.remove_file(str(path))
-        self._bring_back(f"/etc/systemd/system/{name}")
+        self._bring_back(shown)
         self._systemd.daemon_reload()
+        self._record.unit = {}
+        self._drop_copy(shown)
 
     def _unlink(self, link: str, outcome: Outcome) -> None:
         path = self._places.on_host(link)
         if not self._tree.owns(path):
+            if self._return(link, outcome):
+                self._drop_copy(link)
             return
         outcome.change(f"link {link}", str(_io.read_link(str(path))), "absent")
         if not self._check:
             _io.remove_file(str(path))
             self._bring_back(link)
+            self._drop_copy(link)
 
     def _set_aside(self, name: str) -> None:
         """Keep a file of others that stands where ours goes, until ours goes again."""
@@ -249,7 +261,7 @@ class Layout:
             or name in self._record.saved
         ):
             return
-        folder = self._places.state / "saved" / self._record.name
+        folder = self._saved_folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         keep = folder / f"{len(self._record.saved)}-{path.name}"
         _io.remove_file(str(keep))
@@ -267,8 +279,20 @@ class Layout:
         self._record.saved[name] = str(keep)
         self._record.save(self._places)
 
+    def _return(self, name: str, outcome: Outcome) -> bool:
+        """Bring back what was set aside by a run that was killed when ours had just gone."""
+        if name not in self._record.saved:
+            return False
+        if not self._is_back(name):
+            if _io.lookup(str(self._places.on_host(name))) is not None:
+                return False
+            outcome.change(f"file {name}", "absent", "as it was before")
+        if not self._check:
+            self._bring_back(name)
+        return not self._check
+
     def _bring_back(self, name: str) -> None:
-        keep = self._record.saved.pop(name, "")
+        keep = self._record.saved.get(name, "")
         entry = _io.lookup(keep) if keep else None
         path = self._places.on_host(name)
         if entry is None or _io.lookup(str(path)) is not None:
@@ -279,5 +303,34 @@ class Layout:
             _io.write_atomic(
                 str(path), _io.read_bytes(keep), mode=entry.mode, uid=entry.uid, gid=entry.gid
             )
-        _io.remove_file(keep)
-        _io.remove_directory(str(Path(keep).parent))
+
+    def _is_back(self, name: str) -> bool:
+        keep = self._record.saved.get(name, "")
+        path = str(self._places.on_host(name))
+        before, now = (_io.lookup(one) if one else None for one in (keep, path))
+        if before is None or now is None or before.kind != now.kind:
+            return False
+        if now.kind == "file":
+            return _io.read_bytes(keep) == _io.read_bytes(path)
+        return before.target == now.target
+
+    def _drop_copy(self, name: str) -> None:
+        """Forget what was set aside, and only then remove the copy: it is whole as long as it is known."""
+        if keep := self._record.saved.pop(name, ""):
+            self._record.save(self._places)
+            _io.remove_file(keep)
+            _io.remove_directory(str(self._saved_folder))
+
+    def _tidy_copies(self, outcome: Outcome) -> None:
+        """Remove copies of what never went or is back, and name those whose place somebody has taken."""
+        for name, keep in list(self._record.saved.items()):
+            if self._is_back(name) or _io.lookup(keep) is None:
+                self._drop_copy(name)
+            else:
+                outcome.kept.append(f"file {keep} (it stood at {name} before)")
+        if not self._record.saved:
+            _io.remove_tree(str(self._saved_folder))
+
+    @property
+    def _saved_folder(self) -> Path:
+        return self._places.state / "saved" / self._record.name

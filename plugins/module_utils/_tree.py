@@ -34,6 +34,8 @@ from ansible_collections.koprogo.observability.plugins.module_utils._errors impo
 __all__ = ["Tree", "Version"]
 
 _OWN = ".koprogo"
+# How the folders begin that a run is filling or removing.
+_UNFINISHED = (".new-", ".old-")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 
 
@@ -67,6 +69,13 @@ class Tree:
         """Return the version in use."""
         folder = _io.read_link(str(self.current))
         return self._read(folder) if folder else None
+
+    def has_any(self) -> bool:
+        """Whether any version is here, whole or not."""
+        return any(
+            folder.startswith(_UNFINISHED) or self._read(folder) is not None
+            for folder in _io.list_directory(str(self.root))
+        )
 
     def find(self, sha256: str) -> Version | None:
         """Return a version that is here already, in use or kept from before."""
@@ -162,7 +171,7 @@ class Tree:
     def sweep(self) -> None:
         """Remove what a killed run left behind."""
         for folder in _io.list_directory(str(self.root)):
-            if folder.startswith((".new-", ".old-")):
+            if folder.startswith(_UNFINISHED):
                 _io.remove_tree(str(self.root / folder))
 
     def remove(self) -> bool:

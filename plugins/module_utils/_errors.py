@@ -24,6 +24,7 @@ __all__ = [
     "RolledBackError",
     "ServiceError",
     "ValidationError",
+    "as_failure",
 ]
 
 
@@ -79,3 +80,15 @@ class ProbeError(KoprogoError):
 
 class RolledBackError(KoprogoError):
     """A change was applied, found bad, and undone."""
+
+
+def as_failure(error: KoprogoError | OSError, *, about: str = "") -> dict[str, Any]:
+    """Return the arguments for ``fail_json``, also of what the system itself refuses.
+
+    ``about`` is whatever the module was busy with.
+    """
+    if isinstance(error, KoprogoError):
+        return error.as_result()
+    where = f" at {error.filename}" if error.filename else ""
+    object_ = f"{about}: " if about else ""
+    return {"msg": f"{object_}the system refused{where}: {error.strerror or error}."}

@@ -133,7 +133,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._alert impor
     await_resolved,
     firing_hosts,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._stack_api import Api
 
 
@@ -170,8 +173,8 @@ def main() -> None:
             interval=params["interval"],
         )
         result["hosts"], result["hosts_reason"] = firing_hosts(api, alert)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, **result)
 
 

@@ -165,7 +165,10 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._latency import (
     Window,
     read_log,
@@ -200,8 +203,8 @@ def main() -> None:
             failing_from=params["failing_from"],
             limit=params["max_bytes"],
         )
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, **result)
 
 

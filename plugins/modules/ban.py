@@ -121,7 +121,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._bans import
     parsed_duration,
     remaining,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
 
@@ -176,8 +179,8 @@ def main() -> None:
     )
     try:
         result = carry_out(Bans(Runner()), module.params, check=module.check_mode)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     for note in result["notes"]:
         module.warn(note)
     if module._diff and result["changed"]:

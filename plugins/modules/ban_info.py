@@ -113,6 +113,7 @@ from ansible_collections.koprogo.observability.plugins.module_utils._bans import
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
     KoprogoError,
+    as_failure,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sightings import sightings
@@ -151,8 +152,8 @@ def main() -> None:
             }
         else:
             result = {"bans": bans.rows()}
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, **result)
 
 

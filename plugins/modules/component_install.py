@@ -290,7 +290,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._apt import Apt
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._fetch import url_secrets
 from ansible_collections.koprogo.observability.plugins.module_utils._install import (
     Installer,
@@ -404,12 +407,8 @@ def main() -> None:
         result = installer.present() if params["state"] == "present" else installer.absent()
     except NeedsSource as question:
         module.exit_json(changed=False, **question.evidence)
-    except KoprogoError as exc:
-        module.fail_json(**exc.as_result())
-    except OSError as exc:
-        module.fail_json(
-            msg=f"{params['name']}: {exc.filename or 'the host'}: {exc.strerror or exc}."
-        )
+    except (KoprogoError, OSError) as exc:
+        module.fail_json(**as_failure(exc, about=params["name"]))
     module.exit_json(**result)
 
 

@@ -129,7 +129,10 @@ journal:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._service import Keeper
@@ -160,8 +163,8 @@ def main() -> None:
         else:
             keeper.stopped(enabled=enabled)
         result = keeper.result()
-    except KoprogoError as exc:
-        module.fail_json(**exc.as_result())
+    except (KoprogoError, OSError) as exc:
+        module.fail_json(**as_failure(exc, about=params["unit"]))
     module.exit_json(**result)
 
 

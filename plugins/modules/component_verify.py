@@ -199,7 +199,10 @@ journal:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._probe import (
     PROBE_OPTIONS,
     Probe,
@@ -244,11 +247,11 @@ def main() -> None:
         )
         verifier = Verifier(wanted, runner=runner, systemd=systemd, sockets=SocketTable())
         evidence = verifier.verify()
-    except KoprogoError as exc:
-        if module.check_mode and "problems" in exc.evidence:
+    except (KoprogoError, OSError) as exc:
+        if module.check_mode and isinstance(exc, KoprogoError) and "problems" in exc.evidence:
             module.warn(f"Before the predicted changes: {exc.message}")
             module.exit_json(changed=False, verified=False, **exc.evidence)
-        module.fail_json(**exc.as_result())
+        module.fail_json(**as_failure(exc, about=params["unit"]))
     module.exit_json(changed=False, verified=True, **evidence)
 
 

@@ -109,7 +109,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._database_ro
     removal,
     statements,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 
 
@@ -151,8 +154,8 @@ def main() -> None:
             todo = removal(wanted.name, found)
         if todo and not module.check_mode:
             server.apply(todo, found)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     if module._diff:
         result["diff"] = {"before": "", "after": "".join(f"{line};\n" for line in todo)}
     module.exit_json(changed=bool(todo), statements=todo, **result)

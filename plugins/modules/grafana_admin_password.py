@@ -83,6 +83,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     KoprogoError,
     ServiceError,
+    as_failure,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._grafana import (
     Administrator,
@@ -129,8 +130,8 @@ def main() -> None:
             module.exit_json(changed=False, accepted_before=None)
         if not accepted and not module.check_mode:
             administrator.set_password(runner, params["command"], run_as=params["run_as"])
-    except KoprogoError as exc:
-        module.fail_json(**exc.as_result())
+    except (KoprogoError, OSError) as exc:
+        module.fail_json(**as_failure(exc))
     module.exit_json(changed=not accepted, accepted_before=accepted)
 
 

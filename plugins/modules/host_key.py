@@ -84,7 +84,10 @@ request:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._host_key import HostKey
 from ansible_collections.koprogo.observability.plugins.module_utils._mask import Masker
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
@@ -119,8 +122,8 @@ def main() -> None:
                 common_name=params["common_name"],
                 names=params["names"],
             )
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error, about=params["path"]))
     module.exit_json(
         changed=bool(outcome.actions),
         actions=outcome.actions,

@@ -151,7 +151,10 @@ missing_indexes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_activity import activity
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import (
     CONNECTION_OPTIONS,
@@ -179,8 +182,8 @@ def main() -> None:
             big_table_bytes=params["big_table_bytes"],
             sequential_share=params["sequential_share"],
         )
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, **found)
 
 

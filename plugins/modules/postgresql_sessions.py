@@ -178,7 +178,10 @@ from typing import Any
 from ansible_collections.koprogo.observability.plugins.module_utils._acting_module import (
     ActingModule,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import GUARD_OPTIONS
 from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._pg_cluster import (
@@ -267,8 +270,8 @@ def main() -> None:
     try:
         result = remedy(module.params).run(module.params, check=module.check_mode)
         require_effect(result, "sessions that were chosen are still there")
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(**result)
 
 

@@ -193,7 +193,10 @@ from ansible_collections.koprogo.observability.plugins.module_utils._apt import 
 from ansible_collections.koprogo.observability.plugins.module_utils._control_node import (
     client_address,
 )
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._fetch import url_secrets
 from ansible_collections.koprogo.observability.plugins.module_utils._io import read_text
 from ansible_collections.koprogo.observability.plugins.module_utils._reach import (
@@ -346,8 +349,8 @@ def main() -> None:
             errors += control_node_errors()
         if not errors:
             errors = network_errors(module.params, runner, module.tmpdir)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, errors=errors, authorities=authorities)
 
 

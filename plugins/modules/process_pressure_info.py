@@ -101,7 +101,10 @@ by_memory:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
 from ansible_collections.koprogo.observability.plugins.module_utils._pressure import Pressure
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
@@ -120,8 +123,8 @@ def main() -> None:
     try:
         within("seconds", seconds, 0.2, 30)
         sample = Pressure(Runner()).sample(seconds)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, **sample.as_dict(top=max(1, module.params["top"])))
 
 

@@ -134,7 +134,10 @@ health:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger import Ledger
 from ansible_collections.koprogo.observability.plugins.module_utils._ledger_desk import (
     report,
@@ -172,8 +175,8 @@ def main() -> None:
     try:
         change = write(ledger, params, check=module.check_mode)
         result = report(ledger, params)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(
         changed=bool(change),
         diff={"before": "", "after": f"{change}\n" if change else ""},

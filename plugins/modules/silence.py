@@ -110,6 +110,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
     InputError,
     KoprogoError,
+    as_failure,
 )
 from ansible_collections.koprogo.observability.plugins.module_utils._silence import (
     Silences,
@@ -156,8 +157,8 @@ def main() -> None:
             result = silences.present(wish, check=module.check_mode)
         else:
             result = silences.absent(wish.matchers, wish.comment, check=module.check_mode)
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     after = f"{result['action']}: {params['comment']}\n" if result["changed"] else ""
     module.exit_json(diff={"before": "", "after": after}, **result)
 

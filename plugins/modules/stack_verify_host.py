@@ -132,7 +132,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sockets import SocketTable
 from ansible_collections.koprogo.observability.plugins.module_utils._stack import skipped
@@ -205,8 +208,8 @@ def main() -> None:
         else:
             found, marks = write_marks(runner, host, module.params["logs"], secrets.token_hex(6))
             checks += found
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(changed=False, checks=[check.as_result() for check in checks], marks=marks)
 
 

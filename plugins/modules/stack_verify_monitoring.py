@@ -114,7 +114,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._stack import (
     Question,
@@ -199,8 +202,8 @@ def main() -> None:
         checks = ask_until(fresh(module.params), timeout=module.params["timeout"])
         left = module.params["timeout"] - (time.monotonic() - started)
         checks += ask_until(questions(module.params), timeout=max(left, _LEAST))
-    except KoprogoError as error:
-        module.fail_json(**error.as_result())
+    except (KoprogoError, OSError) as error:
+        module.fail_json(**as_failure(error))
     module.exit_json(
         changed=False,
         checks=[check.as_result() for check in checks],

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
@@ -117,6 +119,21 @@ _VARIABLE_ERRORS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
 }
 
 
+def _is_first(download: Mapping[str, Any]) -> bool:
+    """Whether no other host of this run has said so of the same file and checksum.
+
+    Only hosts that lack the file ask, so it is one of them that downloads it to compare.
+    """
+    same = sha256(f"{download['url']} {download['sha256']}".encode()).hexdigest()
+    # The folder is the run's own, and all its processes have it.
+    mark = Path(constants.DEFAULT_LOCAL_TMP, f"koprogo-judged-{same}")
+    try:
+        mark.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 class ActionModule(ActionBase):
     """Collects the errors of the control node's side, then the host's, and reports them together."""
 
@@ -195,15 +212,9 @@ class ActionModule(ActionBase):
         found: dict[str, Any] = {"packages": [], "downloads": [], "vendors": []}
         if selects(task_vars, []):
             found["packages"] = packages_of(host, groups, hostvars, pinned=True)
-        hosts = task_vars["ansible_play_hosts"]
         for role in roles:
             if selects(task_vars, [f"{role}_install"]):
-                before = (
-                    hostvars[one]
-                    for one in hosts[: hosts.index(host)]
-                    if role in [c.name for c in components_of(one, groups, hostvars)]
-                )
-                found["downloads"] += downloads(role, hostvars[host], task_vars, before)
+                found["downloads"] += downloads(role, hostvars[host], task_vars)
                 found["vendors"] += vendors(role, hostvars[host], task_vars)
         return found
 
@@ -220,6 +231,27 @@ class ActionModule(ActionBase):
             names=[str(name) for name in variables.get("pki_trusted_authorities") or [signer]],
             kept={path.stem.removeprefix("ca-") for path in directory.glob("ca-*.crt")},
             directory=str(directory),
+        )
+
+    def _ask(self, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What the host says."""
+        answer: dict[str, Any] = self._execute_module(
+            module_name="koprogo.observability.preflight",
+            module_args=module_args,
+            task_vars=task_vars,
+        )
+        return answer
+
+    def _try(
+        self,
+        downloads: Iterable[Mapping[str, Any]],
+        missing: Iterable[str],
+        task_vars: dict[str, Any],
+    ) -> dict[str, Any]:
+        """What the host says of the files that it lacks; one host of the run compares each fully."""
+        lacking = [one for one in downloads if one["option"] in missing]
+        return self._ask(
+            {"downloads": [{**one, "judged": _is_first(one)} for one in lacking]}, task_vars
         )
 
     @staticmethod
@@ -274,14 +306,15 @@ class ActionModule(ActionBase):
             # Quick to fail: what is wrong without the network is told first.
             **({} if errors else self._fetched(roles, task_vars, hostvars)),
         }
-        observed = self._execute_module(
-            module_name="koprogo.observability.preflight",
-            module_args=module_args,
-            task_vars=task_vars,
-        )
+        observed = self._ask(module_args, task_vars)
         if "errors" not in observed:
             return {**result, **observed}
         errors += observed["errors"]
+        if observed["missing"]:
+            tried = self._try(module_args["downloads"], observed["missing"], task_vars)
+            if "errors" not in tried:
+                return {**result, **tried}
+            errors += tried["errors"]
         errors += self._authority_errors(
             observed["authorities"], hostvars[host], str(task_vars.get("inventory_dir") or "")
         )

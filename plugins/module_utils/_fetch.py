@@ -173,7 +173,8 @@ def fetch(url: str, into: BinaryIO, *, stall: float = 30.0, total: float = 900.0
             raise NoSpaceError(f"{shown_url(url)}: no space left for the download.") from exc
         raise SourceError(
             f"{shown_url(url)}: cannot be downloaded by this host: {_reason(exc)}. "
-            "Give the address of a mirror that the host reaches, or a path on the control node."
+            "Give the address of a mirror that the host reaches, or a path on the control node.",
+            reason=_reason(exc),
         ) from exc
     if expected is not None and expected.isdigit() and int(expected) != size:
         raise SourceError(

@@ -52,14 +52,15 @@ _WEB = ("http://", "https://")
 class Download:
     """A file that a component is installed from: an archive, or a package file.
 
-    One that isn't ``judged`` here is compared with its checksum by another host of the run.
+    One that isn't ``judged`` here is compared with its checksum by another host of the run that lacks it;
+    None says that this is yet to be decided.
     """
 
     component: str
     option: str
     url: str
     sha256: str
-    judged: bool = True
+    judged: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,28 +89,36 @@ class Reach:
         self._places = places
         self._temporary = temporary
 
-    def download_errors(self, downloads: Iterable[Download]) -> list[str]:
+    def missing(self, downloads: Iterable[Download]) -> list[Download]:
+        """Those archives and package files that this host has not installed. No server is asked."""
+        return [one for one in downloads if not self._installed(one)]
+
+    def download_errors(self, missing: Iterable[Download]) -> list[str]:
         """Archives and package files that their server does not give, or that are not the announced ones."""
-        missing = [one for one in downloads if not self._installed(one)]
-        return [error for one in missing if (error := self._download_error(one))]
+        decided = [one for one in missing if one.judged is not None]
+        return [error for one in decided if (error := self._download_error(one))]
 
     @staticmethod
     def _download_error(one: Download) -> str:
+        found = ""
+        if not one.judged:
+            reason = ask(one.url, timeout=_SILENCE)
+        else:
+            # Not kept: a dry run must not fill a disk, and who installs it looks at what comes then.
+            try:
+                with Path(os.devnull).open("w+b") as nowhere:
+                    found, reason = fetch(one.url, nowhere, stall=_SILENCE), ""
+            except KoprogoError as error:
+                reason = error.evidence.get("reason", "")
+                if not reason:
+                    return f"{one.option}: {error}".rstrip(".")
         shown = shown_url(one.url)
-        if reason := ask(one.url, timeout=_SILENCE):
+        if reason:
             return (
                 f"{one.option}: expected a file that this host can fetch, found {shown}: {reason}; "
                 "give the address of a mirror that it reaches, or a path on the control node"
             )
-        if not one.judged:
-            return ""
-        # Not kept: a dry run must not fill a disk, and who installs it looks at what comes then.
-        with Path(os.devnull).open("w+b") as nowhere:
-            try:
-                found = fetch(one.url, nowhere)
-            except KoprogoError as error:
-                return f"{one.option}: {error}".rstrip(".")
-        if found == one.sha256:
+        if not one.judged or found == one.sha256:
             return ""
         return f"{one.option}_sha256: expected the checksum of {shown}, which is {found}, found {one.sha256}"
 

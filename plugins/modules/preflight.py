@@ -112,10 +112,10 @@ options:
         required: true
       judged:
         description:
-          - Whether what comes from there is compared with the checksum now, which costs a download.
-          - One host of a run does it for all that fetch the same file.
+          - Whether what comes from there is compared with the checksum now, which costs a download. One
+            host of a run does it for all that lack the same file; the others ask for the first byte.
+          - Without it nothing is asked, and the file is in RV(missing) if it isn't installed yet.
         type: bool
-        default: true
   vendors:
     description: >-
       Repositories beside the distribution's release, asked for where their packages aren't installed yet.
@@ -176,6 +176,12 @@ authorities:
   description: Certificates of the authorities that this host trusts, in PEM format; empty where it has none.
   returned: by the module; the action plugin judges them
   type: str
+missing:
+  description: Options of those O(downloads) that this host has not installed yet.
+  returned: by the module; the action plugin decides which host judges them
+  type: list
+  elements: str
+  sample: [loki_archive]
 components:
   description: Components that the inventory asks for on this host.
   returned: always
@@ -263,14 +269,13 @@ def control_node_errors() -> list[str]:
     ]
 
 
-def network_errors(params: dict[str, Any], runner: Runner, temporary: str) -> list[str]:
+def network_errors(params: dict[str, Any], reach: Reach, missing: list[Download]) -> list[str]:
     """What the run would fetch and this host can't."""
-    reach = Reach(runner, Apt(runner), Places(), temporary=temporary)
     vendors = [Vendor(**{**one, "packages": tuple(one["packages"])}) for one in params["vendors"]]
     return (
         reach.mirror_errors(params["packages"])
         + reach.vendor_errors(vendors)
-        + reach.download_errors(Download(**one) for one in params["downloads"])
+        + reach.download_errors(missing)
     )
 
 
@@ -312,7 +317,7 @@ def main() -> None:
                     "option": {"type": "str", "required": True},
                     "url": {"type": "str", "required": True},
                     "sha256": {"type": "str", "required": True},
-                    "judged": {"type": "bool", "default": True},
+                    "judged": {"type": "bool"},
                 },
             },
             "vendors": {
@@ -347,11 +352,19 @@ def main() -> None:
         authorities = (read_text(trusted) or "") if trusted else ""
         if module.params["control_node"]:
             errors += control_node_errors()
+        missing: list[Download] = []
         if not errors:
-            errors = network_errors(module.params, runner, module.tmpdir)
+            reach = Reach(runner, Apt(runner), Places(), temporary=module.tmpdir)
+            missing = reach.missing(Download(**one) for one in module.params["downloads"])
+            errors = network_errors(module.params, reach, missing)
     except (KoprogoError, OSError) as error:
         module.fail_json(**as_failure(error))
-    module.exit_json(changed=False, errors=errors, authorities=authorities)
+    module.exit_json(
+        changed=False,
+        errors=errors,
+        authorities=authorities,
+        missing=[one.option for one in missing],
+    )
 
 
 if __name__ == "__main__":

@@ -75,31 +75,18 @@ def _source(
     )
 
 
-def _of_another(role: str, variables: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Another host's source; what is wrong with it is said there."""
-    try:
-        return _source(role, variables, variables)
-    except (AnsibleError, KoprogoError):
-        return None
-
-
 def downloads(
-    role: str,
-    variables: Mapping[str, Any],
-    task_vars: Mapping[str, Any],
-    others: Iterable[Mapping[str, Any]] = (),
+    role: str, variables: Mapping[str, Any], task_vars: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The file that the host fetches for a component itself, as the module preflight wants it.
 
-    others: the variables of hosts that run the component and come before this one. The first that fetches
-    a file is the one that compares it with its checksum. All options were judged before.
+    All options were judged before.
     """
     source = _source(role, variables, task_vars)
     if source is None or not is_url(source[1]):
         return []
     option, url, digest = source
-    judged = all(source != _of_another(role, other) for other in others)
-    return [{"component": role, "option": option, "url": url, "sha256": digest, "judged": judged}]
+    return [{"component": role, "option": option, "url": url, "sha256": digest}]
 
 
 def vendors(

@@ -37,6 +37,7 @@ ARCHIVE = Download(
     option="loki_archive",
     url="https://u:p@files.example/loki.zip",
     sha256="0" * 64,
+    judged=False,
 )
 
 
@@ -214,14 +215,28 @@ def test_a_file_is_the_announced_one(
         assert found[0].endswith(f"{one.url}, which is {is_that}, found {announced}")
 
 
-def test_a_download_that_breaks_off(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, _into: BinaryIO) -> str:
-        raise SourceError("expected 9 bytes, the connection ended after 3.")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SourceError("expected 9 bytes, it ended after 3."), "expected 9 bytes, it ended after 3"),
+        (
+            SourceError("x.", reason="Connection refused"),
+            "expected a file that this host can fetch, found https://files.example/loki.zip: "
+            "Connection refused; give the address of a mirror that it reaches, or a path on the "
+            "control node",
+        ),
+    ],
+)
+def test_a_file_that_is_compared_is_asked_for_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: SourceError, told: str
+) -> None:
+    def fetch(_url: str, _into: BinaryIO, *, stall: float) -> str:
+        assert stall == 5
+        raise error
 
     monkeypatch.setattr(_reach, "fetch", fetch)
-    assert host.reach.download_errors([ARCHIVE]) == [
-        "loki_archive: expected 9 bytes, the connection ended after 3"
-    ]
+    assert host.reach.download_errors([replace(ARCHIVE, judged=True)]) == [f"loki_archive: {told}"]
+    assert host.asked == []
 
 
 def test_a_pinned_package_of_another_version_is_asked_for(host: Host) -> None:
@@ -246,5 +261,8 @@ def test_a_file_that_is_installed_is_not_asked_for(host: Host) -> None:
     package = Download(
         component="grafana", option="grafana_package_file", url="https://x/g.deb", sha256="1" * 64
     )
-    assert host.reach.download_errors([ARCHIVE, package]) == []
+    other = replace(ARCHIVE, sha256="2" * 64, judged=None)
+    assert host.reach.missing([ARCHIVE, package, other]) == [other]
+    # Who compares it with its checksum is not decided yet.
+    assert host.reach.download_errors([other]) == []
     assert host.asked == []

@@ -54,26 +54,6 @@ def test_only_a_url_is_fetched_by_the_host(variables: dict[str, Any], url: str) 
 
 
 @pytest.mark.parametrize(
-    ("other", "judged"),
-    [
-        ({}, False),
-        # Another file, checksum or architecture; one from a path; options that its own host refuses.
-        ({"loki_archive": "https://y/loki.zip"}, True),
-        ({"loki_archive_sha256": "1" * 64}, True),
-        ({"loki_archive": URLS, "ansible_facts": {"architecture": "aarch64"}}, True),
-        ({"loki_archive": "/srv/loki.zip"}, True),
-        ({"loki_archive": {"arm64": "https://x/amd64.zip"}}, True),
-    ],
-)
-def test_the_first_host_that_fetches_a_file_judges_it(other: dict[str, Any], judged: bool) -> None:
-    variables = ARCHIVE | {"loki_archive": URLS["amd64"]}
-    (found,) = downloads("loki", variables, FACTS, [FACTS | variables | other])
-    assert found["judged"] is judged
-    (found,) = downloads("loki", variables, FACTS)
-    assert found["judged"]
-
-
-@pytest.mark.parametrize(
     ("role", "variables", "expected"),
     [
         ("loki", {}, ["https://apt.grafana.com"]),

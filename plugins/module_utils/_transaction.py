@@ -204,6 +204,8 @@ class Transaction:
                 else:
                     store.mark(pending)
                 store.clean([store.folder(manifest.set_id), store.staging(manifest.set_id)])
+                # Those that were moved lead back to where they led; there is room for them again.
+                make_links(store, snapshot.manifest)
             raise
 
     def _manifest(self, good: str | None) -> Manifest:

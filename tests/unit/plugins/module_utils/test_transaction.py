@@ -426,9 +426,22 @@ def test_a_rollback_that_fails_tells_both_stories(configured: Host) -> None:
     assert calls(configured)[-1] == "restart"
 
 
-def test_every_step_may_fail_for_want_of_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("new", "links"),
+    [
+        ({"a.yml": "two\n", "b.yml": "b\n"}, {}),
+        (
+            {**OLD, "b.yml": "b\n"},
+            {"demo.service.d/50.conf": "a.yml", "demo.service.d/60.conf": "b.yml"},
+        ),
+    ],
+    ids=["links-go", "links-move"],
+)
+def test_every_step_may_fail_for_want_of_space(
+    tmp_path: Path, new: dict[str, str], links: dict[str, str]
+) -> None:
     """Whatever call finds the disk full: the old set is in use, or the new one works."""
-    new, step, finished, refused = {"a.yml": "two\n", "b.yml": "b\n"}, 0, False, 0
+    step, finished, refused = 0, False, 0
     while not finished:
         host = Host(tmp_path / str(step))
         host.run(host.request(OLD, links=LINKS))
@@ -441,7 +454,7 @@ def test_every_step_may_fail_for_want_of_space(tmp_path: Path) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "here")
 
         try:
-            host.run(host.request(new), before=before)
+            host.run(host.request(new, links=links), before=before)
         except (NoSpaceError, RolledBackError) as error:
             refused += 1
             assert host.content() == OLD

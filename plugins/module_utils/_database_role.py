@@ -90,28 +90,29 @@ SELECT json_build_object(
       aclexplode(t.attacl) AS a JOIN pg_authid u ON u.oid = a.grantee
     WHERE u.rolname = :'role'),
   'further', (
-    SELECT coalesce(json_agg(what ORDER BY what), '[]') FROM (
-      SELECT privilege_type || ' ON DATABASE ' || quote_ident(d.datname), grantee
+    SELECT coalesce(json_agg(DISTINCT what ORDER BY what), '[]') FROM (
+      SELECT privilege_type || ' ON DATABASE ' || quote_ident(d.datname), grantee, grantor
       FROM pg_database d, aclexplode(d.datacl)
       WHERE d.datname = current_database() AND privilege_type <> 'CONNECT'
-      UNION SELECT privilege_type || ' ON SCHEMA ' || quote_ident(n.nspname), grantee
+      UNION SELECT privilege_type || ' ON SCHEMA ' || quote_ident(n.nspname), grantee, grantor
       FROM pg_namespace n, aclexplode(n.nspacl) WHERE privilege_type <> 'USAGE'
-      UNION SELECT format('ALL ON SEQUENCE %I.%I', n.nspname, c.relname), grantee
+      UNION SELECT format('ALL ON SEQUENCE %I.%I', n.nspname, c.relname), grantee, grantor
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl)
       WHERE c.relkind = 'S'
       UNION SELECT format('ALL ON ROUTINE %I.%I(%s)', n.nspname, p.proname,
-        pg_get_function_identity_arguments(p.oid)), grantee
+        oidvectortypes(p.proargtypes)), grantee, grantor
       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl)
-      UNION SELECT format('ALL ON TYPE %I.%I', n.nspname, t.typname), grantee
+      UNION SELECT format('ALL ON TYPE %I.%I', n.nspname, t.typname), grantee, grantor
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace, aclexplode(t.typacl)
-      UNION SELECT format('ALL ON LANGUAGE %I', lanname), grantee FROM pg_language, aclexplode(lanacl)
-      UNION SELECT format('ALL ON FOREIGN DATA WRAPPER %I', fdwname), grantee
+      UNION SELECT format('ALL ON LANGUAGE %I', lanname), grantee, grantor
+      FROM pg_language, aclexplode(lanacl)
+      UNION SELECT format('ALL ON FOREIGN DATA WRAPPER %I', fdwname), grantee, grantor
       FROM pg_foreign_data_wrapper, aclexplode(fdwacl)
-      UNION SELECT format('ALL ON FOREIGN SERVER %I', srvname), grantee
+      UNION SELECT format('ALL ON FOREIGN SERVER %I', srvname), grantee, grantor
       FROM pg_foreign_server, aclexplode(srvacl)
-      UNION SELECT format('ALL ON LARGE OBJECT %s', oid), grantee
-      FROM pg_largeobject_metadata, aclexplode(lomacl)) AS f (what, grantee)
-    WHERE grantee = (SELECT oid FROM pg_authid WHERE rolname = :'role')),
+      UNION SELECT format('ALL ON LARGE OBJECT %s', oid), grantee, grantor
+      FROM pg_largeobject_metadata, aclexplode(lomacl)) AS f (what, grantee, grantor)
+    WHERE grantee <> grantor AND grantee = (SELECT oid FROM pg_authid WHERE rolname = :'role')),
   'future', (
     SELECT coalesce(json_agg(DISTINCT format('FOR ROLE %I %sREVOKE ALL ON %s', o.rolname,
       'IN SCHEMA ' || quote_ident(n.nspname) || ' ', CASE d.defaclobjtype WHEN 'r' THEN 'TABLES'
@@ -120,7 +121,7 @@ SELECT json_build_object(
     FROM pg_default_acl d JOIN pg_authid o ON o.oid = d.defaclrole
       LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) AS a
       JOIN pg_authid u ON u.oid = a.grantee
-    WHERE u.rolname = :'role'),
+    WHERE u.rolname = :'role' AND o.oid <> u.oid),
   'existing', (
     SELECT coalesce(json_object_agg(name, columns), '{}') FROM (
       SELECT n.nspname || '.' || c.relname AS name, json_agg(t.attname) AS columns
@@ -333,6 +334,18 @@ class DatabaseRole:
                 statements=list(wanted_statements),
             )
         self._psql(";\n".join(wanted_statements) + ";\n", "--single-transaction")
+
+    def confirm(self, wanted: Wanted) -> None:
+        """ConflictError unless the server now says what was wanted.
+
+        Of the privileges that somebody else granted, PostgreSQL takes back only the owner's, without a word.
+        """
+        if left := statements(wanted, self.ask(wanted), self._database):
+            raise ConflictError(
+                f"Role '{wanted.name}': PostgreSQL took these and did not follow them: "
+                f"{'; '.join(left)}. Another role than the owner granted that: take it back as that role.",
+                statements=left,
+            )
 
     def _psql(self, text: str, *options: str) -> str:
         result = self._runner.run(

@@ -154,6 +154,8 @@ def main() -> None:
             todo = removal(wanted.name, found)
         if todo and not module.check_mode:
             server.apply(todo, found)
+            if params["state"] == "present":
+                server.confirm(wanted)
     except (KoprogoError, OSError) as error:
         module.fail_json(**as_failure(error))
     if module._diff:

@@ -249,6 +249,18 @@ def test_the_server_is_asked_and_told(
     assert psql.told.read_text().endswith("SELECT 1;\nSELECT 2;\n")
 
 
+def test_what_the_server_kept_in_silence_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, me: str
+) -> None:
+    """As it keeps what another role than the owner granted."""
+    kept = json.dumps(vars(found(further=["CREATE ON SCHEMA public"])))
+    psql = Psql(tmp_path, monkeypatch, f"printf '%s' '{kept}'")
+    with pytest.raises(ConflictError, match="REVOKE CREATE ON SCHEMA public FROM sql_exporter"):
+        psql.server(me).confirm(wanted())
+    psql = Psql(tmp_path, monkeypatch, f"printf '%s' '{json.dumps(vars(found()))}'")
+    psql.server(me).confirm(wanted())
+
+
 def test_a_standby_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, me: str) -> None:
     psql = Psql(tmp_path, monkeypatch, "exit 0")
     todo: Sequence[str] = ["SELECT 1"]

@@ -20,8 +20,8 @@ CALM = {
 
 
 def of_role(expression: Any, *foreign: str, **values: Any) -> Any:
-    found = {"stdout_lines": list(foreign)}
-    return templated("crowdsec", expression, __crowdsec_foreign=found, **values)
+    asked = {"stdout_lines": [f"foreign {one}" for one in foreign]}
+    return templated("crowdsec", expression, **{"__crowdsec_hub_asked": asked} | values)
 
 
 def enabled(*foreign: str) -> dict[str, str]:
@@ -55,23 +55,37 @@ def test_what_somebody_else_enabled_is_neither_touched_nor_noted_as_ours() -> No
 
 
 def test_ours_are_known_by_the_note(tmp_path: Path) -> None:
-    script = loaded("crowdsec", "vars/main.yml")["__crowdsec_ask_foreign"]
+    script = loaded("crowdsec", "vars/main.yml")["__crowdsec_ask_hub"]
     note, made, strange, none = (tmp_path / name for name in ("note", "made", "a b", "none"))
 
-    def foreign() -> list[str]:
-        command = ["sh", "-c", script, "sh", *map(str, (note, made, strange, none))]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    def asked(*items: Path) -> list[str]:
+        command = ["sh", "-c", script, "sh", *map(str, (note, *(items or (made, strange, none))))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         return done.stdout.splitlines()
 
-    assert foreign() == []
+    assert asked() == []
     strange.touch()
     # As on a bare host, whose note is written before the links are made.
     note.write_text(f"{made}\n{none}\n")
     made.touch()
-    assert foreign() == [str(strange)]
+    assert asked() == [f"foreign {strange}"]
+    assert asked(made) == [f"dropped {none}"]
+    assert asked(strange) == [f"foreign {strange}", f"dropped {made}", f"dropped {none}"]
+    note.write_text("\n")
+    assert asked(none) == []
     note.unlink()
-    assert foreign() == [str(made), str(strange)]
+    assert asked() == [f"foreign {made}", f"foreign {strange}"]
+
+
+def test_an_item_that_is_wanted_no_more_goes() -> None:
+    task = tasks("crowdsec")["Enable items of the hub"]
+    asked = {"stdout_lines": [f"dropped {BRUTE_FORCE}"]}
+    *others, last = of_role(task["loop"], __crowdsec_hub_asked=asked)
+    assert last["key"] == BRUTE_FORCE
+    state = task["ansible.builtin.file"]["state"]
+    assert {of_role(state, item=one) for one in others} == {"link"}
+    assert of_role(state, item=last) == "absent"
 
 
 @pytest.mark.parametrize(

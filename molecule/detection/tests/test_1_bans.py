@@ -164,3 +164,4 @@ def test_postgresql_was_not_restarted_for_its_prefix(box: Victim) -> None:
     assert now == before
     prefix = box.sh("runuser -u postgres -- psql -Atc 'show log_line_prefix'")
     assert prefix.strip() == "%m [%p] %q%h"
+    assert box.sh("runuser -u postgres -- psql -Atc 'show log_hostname'").strip() == "off"

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -244,12 +244,16 @@ class ActionModule(ActionBase):
 
     def _try(
         self,
-        downloads: Iterable[Mapping[str, Any]],
-        missing: Iterable[str],
+        downloads: Sequence[Mapping[str, Any]],
+        missing: Sequence[str],
         task_vars: dict[str, Any],
     ) -> dict[str, Any]:
         """What the host says of the files that it lacks; one host of the run compares each fully."""
         lacking = [one for one in downloads if one["option"] in missing]
+        # A URL's password that is also part of an option's name is masked in that, too. The host knows what
+        # it has.
+        if len(lacking) < len(missing):
+            lacking = list(downloads)
         return self._ask(
             {"downloads": [{**one, "judged": _is_first(one)} for one in lacking]}, task_vars
         )

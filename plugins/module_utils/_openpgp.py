@@ -26,8 +26,9 @@ _BEGIN = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _END = "-----END PGP PUBLIC KEY BLOCK-----"
 # Tags of packets.
 _SIGNATURE, _PUBLIC_KEY, _SUBKEY = 2, 6, 14
-# Types of signatures: on a name of the key (four degrees of care) or on the key itself; on a subkey.
-_ON_KEY, _ON_SUBKEY = {0x10, 0x11, 0x12, 0x13, 0x1F}, 0x18
+# Types of signatures: on a name of the key (four degrees of care) or on the key itself; on a subkey;
+# against one.
+_ON_KEY, _ON_SUBKEY, _REVOKES_SUBKEY = {0x10, 0x11, 0x12, 0x13, 0x1F}, 0x18, 0x28
 # Types of subpackets.
 _MADE, _VALID_FOR, _ISSUER, _FLAGS, _ISSUER_FINGERPRINT = 2, 9, 16, 27, 33
 _MAY_SIGN = 0x02
@@ -101,6 +102,7 @@ class _Term:
     body: bytes
     until: float = math.inf
     signs: bool = False
+    revoked: bool = False
     said: int = -1
 
     def hear(self, parts: dict[int, bytes]) -> None:
@@ -131,9 +133,11 @@ def signs_until(key: bytes) -> float:
                     keys[0].hear(parts)
                 elif body[1] == _ON_SUBKEY:
                     keys[-1].hear(parts)
+                elif body[1] == _REVOKES_SUBKEY:
+                    keys[-1].revoked = True
     except IndexError:
         return math.inf
-    signing = [one.until for one in keys[1:] if one.signs]
+    signing = [one.until for one in keys[1:] if one.signs and not one.revoked]
     return min(
         [one.until for one in keys[:1]] + ([max(signing)] if signing else []), default=math.inf
     )

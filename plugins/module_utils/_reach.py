@@ -107,7 +107,7 @@ class Reach:
             # Not kept: a dry run must not fill a disk, and who installs it looks at what comes then.
             try:
                 with Path(os.devnull).open("w+b") as nowhere:
-                    found, reason = fetch(one.url, nowhere, stall=_SILENCE), ""
+                    found, reason = fetch(one.url, nowhere), ""
             except KoprogoError as error:
                 reason = error.evidence.get("reason", "")
                 if not reason:

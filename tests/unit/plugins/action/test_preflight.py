@@ -43,6 +43,9 @@ def test_one_of_the_hosts_that_lack_a_file_judges_it(
     assert second == {"loki_archive": True, "grafana_archive": False}
     third = Action().judges(LOKI, missing=["loki_archive"])
     assert third == {"loki_archive": False}
+    # The URL's password is "loki", and Ansible masks it in the name of the option too.
+    masked = Action().judges(LOKI, GRAFANA, missing=["********_archive"])
+    assert masked == {"loki_archive": False, "grafana_archive": False}
     # Another checksum for the same file is another question.
     other = Action().judges({**LOKI, "sha256": "1" * 64}, missing=["loki_archive"])
     assert other == {"loki_archive": True}

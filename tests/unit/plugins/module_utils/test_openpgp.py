@@ -50,6 +50,9 @@ def on_subkey(valid_for: int, flags: int = 0x02) -> bytes:
     return packet(14, SUB) + self_signature(BODY, valid_for=valid_for, kind=0x18, flags=flags)
 
 
+REVOCATION = self_signature(BODY, kind=0x28)
+
+
 @pytest.mark.parametrize(
     ("key", "seconds"),
     [
@@ -79,6 +82,8 @@ def on_subkey(valid_for: int, flags: int = 0x02) -> bytes:
         (NAMED + self_signature(BODY, valid_for=100) + on_subkey(50), 50),
         (NAMED + self_signature(BODY, valid_for=100) + on_subkey(50) + on_subkey(70), 70),
         (NAMED + self_signature(BODY, valid_for=100) + on_subkey(500), 100),
+        # One without an end that was revoked signs no more.
+        (NAMED + self_signature(BODY) + on_subkey(50) + on_subkey(0) + REVOCATION, 50),
         # One that is cut.
         (NAMED + packet(2, b"\x04\x13\x16\x08\x00\x09\xff"), math.inf),
     ],

@@ -230,8 +230,7 @@ def test_a_file_is_the_announced_one(
 def test_a_file_that_is_compared_is_asked_for_once(
     host: Host, monkeypatch: pytest.MonkeyPatch, error: SourceError, told: str
 ) -> None:
-    def fetch(_url: str, _into: BinaryIO, *, stall: float) -> str:
-        assert stall == 5
+    def fetch(_url: str, _into: BinaryIO) -> str:
         raise error
 
     monkeypatch.setattr(_reach, "fetch", fetch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
@@ -51,8 +52,12 @@ def _conversation(port: int, request: bytes) -> list[Packet]:
         _up(port, "S", 100, 0),
         _down(port, "SA", 500, 101),
         _up(port, "A", 101, 501),
-        *(
-            _up(port, "PA", 101 + start, 501, request[start : start + _SEGMENT])
+        *chain.from_iterable(
+            (
+                _up(port, "PA", 101 + start, 501, part := request[start : start + _SEGMENT]),
+                # Without it the sensor takes what exceeds the window for nothing that the server will see.
+                _down(port, "A", 501, 101 + start + len(part)),
+            )
             for start in range(0, len(request), _SEGMENT)
         ),
         _down(port, "PA", 501, asked, _ANSWER),

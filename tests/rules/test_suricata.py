@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from ansible.template import Templar, trust_as_template
 from lab.paths import ROOT
 from lab.shell import LabError
 from lab.suricata import Engine, ensure_suricata
+from tests.integration.attacks import raw_request
+from tests.integration.captures import capture
 from tests.integration.judgement import assert_just, evidence
 
 ROLE = ROOT / "roles" / "suricata"
@@ -51,10 +55,12 @@ def configured(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Path
     return folder
 
 
-def judge(engine: Engine, configured: Path, folder: Path) -> str:
+def judge(
+    engine: Engine, configured: Path, folder: Path, packets_of: Callable[[], bytes] = evidence
+) -> str:
     """The engine's eve.json about the capture."""
     packets = folder / "case.pcap"
-    packets.write_bytes(evidence())
+    packets.write_bytes(packets_of())
     argv: list[str | Path] = [engine.program, "-c", configured / "suricata.yaml", "-k", "none"]
     argv += ["--set", "unix-command.enabled=no", "-l", folder, "-r", packets]
     done = subprocess.run(argv, env=engine.environment, capture_output=True, text=True, check=False)
@@ -67,6 +73,21 @@ def test_each_rule_sees_its_attacks_and_nothing_else(
 ) -> None:
     rules = (configured / RULES).read_text(encoding="utf-8")
     assert_just(judge(engine, configured, tmp_path), rules=rules)
+
+
+def test_an_attack_behind_a_large_upload_on_the_same_connection_is_seen(
+    engine: Engine, configured: Path, tmp_path: Path
+) -> None:
+    upload = raw_request("POST", "/api/v1/documents", "x" * 1_500_000)
+    attack = raw_request("GET", "/api/v1/expenses?id=1%20UNION%20SELECT%20password%20FROM%20users")
+    one_after_the_other = capture([(20000, (upload + attack).encode())])
+    eve = judge(engine, configured, tmp_path, lambda: one_after_the_other)
+    seen = {
+        event["alert"]["signature_id"]
+        for event in map(json.loads, eve.splitlines())
+        if event["event_type"] == "alert"
+    }
+    assert 9100001 in seen
 
 
 def test_a_rule_that_sees_nothing_is_found(

@@ -15,7 +15,7 @@ BRUTE_FORCE = "/etc/crowdsec/scenarios/pgsql-bf.yaml"
 PATTERNS = "/var/lib/crowdsec/data/http_path_traversal.txt"
 CALM = {
     f"__crowdsec_{name}": {"changed": False}
-    for name in ("installed", "bouncer_installed", "hub", "own", "joined", "bouncer")
+    for name in ("installed", "bouncer_installed", "gone", "hub", "own", "joined", "bouncer")
 }
 
 
@@ -79,13 +79,9 @@ def test_ours_are_known_by_the_note(tmp_path: Path) -> None:
 
 
 def test_an_item_that_is_wanted_no_more_goes() -> None:
-    task = tasks("crowdsec")["Enable items of the hub"]
-    asked = {"stdout_lines": [f"dropped {BRUTE_FORCE}"]}
-    *others, last = of_role(task["loop"], __crowdsec_hub_asked=asked)
-    assert last["key"] == BRUTE_FORCE
-    state = task["ansible.builtin.file"]["state"]
-    assert {of_role(state, item=one) for one in others} == {"link"}
-    assert of_role(state, item=last) == "absent"
+    loop = tasks("crowdsec")["Let items of the hub go that are wanted no more"]["loop"]
+    asked = {"stdout_lines": [f"foreign {SURICATA}", f"dropped {BRUTE_FORCE}"]}
+    assert of_role(loop, __crowdsec_hub_asked=asked) == [BRUTE_FORCE]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +106,7 @@ def due(**values: Any) -> list[bool]:
     [
         (False, {}, [False, False]),
         (False, {"__crowdsec_own": {"changed": True}}, [True, False]),
+        (False, {"__crowdsec_gone": {"changed": True}}, [True, False]),
         (False, {"__crowdsec_bouncer": {"changed": True}}, [False, True]),
         # Nothing is changed any more, and neither has read what the interrupted run wrote.
         (True, {}, [True, True]),

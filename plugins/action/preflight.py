@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -245,15 +246,11 @@ class ActionModule(ActionBase):
     def _try(
         self,
         downloads: Sequence[Mapping[str, Any]],
-        missing: Sequence[str],
+        missing: Sequence[bool],
         task_vars: dict[str, Any],
     ) -> dict[str, Any]:
         """What the host says of the files that it lacks; one host of the run compares each fully."""
-        lacking = [one for one in downloads if one["option"] in missing]
-        # A URL's password that is also part of an option's name is masked in that, too. The host knows what
-        # it has.
-        if len(lacking) < len(missing):
-            lacking = list(downloads)
+        lacking = compress(downloads, missing)
         return self._ask(
             {"downloads": [{**one, "judged": _is_first(one)} for one in lacking]}, task_vars
         )
@@ -314,7 +311,7 @@ class ActionModule(ActionBase):
         if "errors" not in observed:
             return {**result, **observed}
         errors += observed["errors"]
-        if observed["missing"]:
+        if any(observed["missing"]):
             tried = self._try(module_args["downloads"], observed["missing"], task_vars)
             if "errors" not in tried:
                 return {**result, **tried}

@@ -114,7 +114,7 @@ options:
         description:
           - Whether what comes from there is compared with the checksum now, which costs a download. One
             host of a run does it for all that lack the same file; the others ask for the first byte.
-          - Without it nothing is asked, and the file is in RV(missing) if it isn't installed yet.
+          - Without it nothing is asked, and RV(missing) says whether it is yet to be installed.
         type: bool
   vendors:
     description: >-
@@ -177,11 +177,13 @@ authorities:
   returned: by the module; the action plugin judges them
   type: str
 missing:
-  description: Options of those O(downloads) that this host has not installed yet.
+  description:
+    - For each of O(downloads), whether this host has yet to install it. Not by name, as a URL's password
+      is masked in whatever it is a part of.
   returned: by the module; the action plugin decides which host judges them
   type: list
-  elements: str
-  sample: [loki_archive]
+  elements: bool
+  sample: [true, false]
 components:
   description: Components that the inventory asks for on this host.
   returned: always
@@ -352,10 +354,11 @@ def main() -> None:
         authorities = (read_text(trusted) or "") if trusted else ""
         if module.params["control_node"]:
             errors += control_node_errors()
+        downloads = [Download(**one) for one in module.params["downloads"]]
         missing: list[Download] = []
         if not errors:
             reach = Reach(runner, Apt(runner), Places(), temporary=module.tmpdir)
-            missing = reach.missing(Download(**one) for one in module.params["downloads"])
+            missing = reach.missing(downloads)
             errors = network_errors(module.params, reach, missing)
     except (KoprogoError, OSError) as error:
         module.fail_json(**as_failure(error))
@@ -363,7 +366,7 @@ def main() -> None:
         changed=False,
         errors=errors,
         authorities=authorities,
-        missing=[one.option for one in missing],
+        missing=[one in missing for one in downloads],
     )
 
 

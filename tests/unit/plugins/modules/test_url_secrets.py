@@ -14,6 +14,19 @@ URL = "https://me:hunter2@files.invalid/x"
 REPOSITORY = {"name": "v", "key": URL, "fingerprint": "0" * 40}
 
 
+def test_what_is_missing_is_told_whatever_the_password_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ansible masks it also where it is a part of an option's name."""
+    download = {"component": "c", "option": "loki_archive", "sha256": "0" * 64}
+    options = {
+        "downloads": [{**download, "url": f"https://me:{word}@x/"} for word in ("loki", "1")]
+    }
+    with patch_module_args(options), pytest.raises(SystemExit):
+        importlib.import_module(f"{FOLDER}.preflight").main()
+    assert json.loads(capsys.readouterr().out)["missing"] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("module", "options"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.role_lab import loaded, tasks, templated
+from tests.role_lab import loaded, tasks, templated
 
 SURICATA = "/etc/crowdsec/collections/suricata.yaml"
 BRUTE_FORCE = "/etc/crowdsec/scenarios/pgsql-bf.yaml"
@@ -54,15 +54,20 @@ def test_what_somebody_else_enabled_is_neither_touched_nor_noted_as_ours() -> No
     assert names.index("Configure CrowdSec") < names.index("Enable items of the hub")
 
 
-def test_ours_are_known_by_the_note(tmp_path: Path) -> None:
+def ask_hub(note: Path, *items: Path) -> list[str]:
+    """What the role hears of the items, and of those in its note that are none of them."""
     script = loaded("crowdsec", "vars/main.yml")["__crowdsec_ask_hub"]
+    command = ["sh", "-c", script, "sh", *map(str, (note, *items))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_ours_are_known_by_the_note(tmp_path: Path) -> None:
     note, made, strange, none = (tmp_path / name for name in ("note", "made", "a b", "none"))
 
     def asked(*items: Path) -> list[str]:
-        command = ["sh", "-c", script, "sh", *map(str, (note, *(items or (made, strange, none))))]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stderr == ""
-        return done.stdout.splitlines()
+        return ask_hub(note, *(items or (made, strange, none)))
 
     assert asked() == []
     strange.touch()
@@ -87,9 +92,13 @@ def test_an_item_that_is_wanted_no_more_goes() -> None:
 @pytest.mark.parametrize(
     ("noted", "removed"), [([SURICATA], {SURICATA}), ([""], set()), ([], set())]
 )
-def test_what_is_removed_is_ours(noted: list[str], removed: set[str]) -> None:
+def test_what_is_removed_is_ours(tmp_path: Path, noted: list[str], removed: set[str]) -> None:
+    # There is no note where the role has gone, or never was.
+    if noted:
+        (tmp_path / "hub").write_text("\n".join(noted) + "\n")
     loop = tasks("crowdsec", "absent.yml")["Remove items, metrics and settings"]["loop"]
-    found = of_role(loop, __crowdsec_noted={"stdout_lines": noted})
+    asked = {"stdout_lines": ask_hub(tmp_path / "hub")}
+    found = of_role(loop, __crowdsec_hub_asked=asked)
     own = {one for one in found if "koprogo" in one}
     assert "/etc/crowdsec/parsers/s01-parse/koprogo-api.yaml" in own
     assert set(found) - own == removed

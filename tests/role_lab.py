@@ -6,33 +6,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import jinja2
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.filter.core import FilterModule
-from ansible.template import Templar
+from ansible.template import Templar, trust_as_template
 
 __all__ = ["loaded", "program", "rendered", "tasks", "templated"]
 
-ROLES = Path(__file__).parents[3] / "roles"
+ROLES = Path(__file__).parents[1] / "roles"
 
 
 def rendered(role: str, template: str, **values: Any) -> str:
-    """The text of a template, with Ansible's settings. A variable that is not given is an error."""
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 - no HTML
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= FilterModule().filters()
+    """The text of a template, with the role's own variables and these."""
     text = (ROLES / role / "templates" / template).read_text(encoding="utf-8")
-    return environment.from_string(text).render(ansible_managed="Ansible managed", **values)
+    made = templated(role, trust_as_template(text), ansible_managed="Ansible managed", **values)
+    assert isinstance(made, str)
+    return made
 
 
 def program(role: str, template: str, **values: Any) -> ModuleType:
     """A program in Python that a role brings, loaded and not run."""
     module = ModuleType(f"{role}_{Path(template).stem}")
-    exec(compile(rendered(role, template, **values), template, "exec"), vars(module))  # noqa: S102
+    text = rendered(role, template, **values)
+    exec(compile(text, template, "exec"), vars(module))  # noqa: S102 - it is the role's own text
     return module
 
 

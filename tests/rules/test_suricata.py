@@ -9,18 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
-from lab.paths import ROOT
 from lab.shell import LabError
 from lab.suricata import Engine, ensure_suricata
 from tests.integration.attacks import raw_request
 from tests.integration.captures import capture
 from tests.integration.judgement import assert_just, evidence
+from tests.role_lab import rendered
 
-ROLE = ROOT / "roles" / "suricata"
 RULES = "rules/koprogo.rules"
 
 
@@ -38,17 +34,14 @@ def configured(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Path
     """The role's configuration with its defaults, for the host that the capture is about."""
     folder = tmp_path_factory.mktemp("suricata")
     (folder / "rules").mkdir()
-    variables = {
-        **yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8")),
-        "suricata_interfaces": ["lo"],
-        "suricata_home_net": ["198.51.100.1"],
-        "__suricata_dir": str(folder),
-        "ansible_managed": "by the tests",
-    }
-    templar = Templar(loader=DataLoader(), variables=variables)
     for name in ("suricata.yaml", RULES):
-        text = (ROLE / f"templates/etc/koprogo/suricata/{name}.j2").read_text(encoding="utf-8")
-        made = templar.template(trust_as_template(text))
+        made = rendered(
+            "suricata",
+            f"etc/koprogo/suricata/{name}.j2",
+            suricata_interfaces=["lo"],
+            suricata_home_net=["198.51.100.1"],
+            __suricata_dir=str(folder),
+        )
         (folder / name).write_text(
             made.replace("/etc/suricata", str(engine.settings)), encoding="utf-8"
         )

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
 
-ROOT = Path(__file__).parents[2]
-ROLE = ROOT / "roles" / "remediation"
+from tests.role_lab import loaded, templated
 
 
 def valued(name: str, **known: Any) -> Any:
     """One of the role's variables, where these are known."""
-    loader = DataLoader()
-    variables: dict[str, Any] = {"inventory_hostname": "db1", "ansible_check_mode": False}
-    for part in ("defaults", "vars"):
-        variables |= loader.load_from_file(
-            str(ROLE / part / "main.yml"), cache="none", trusted_as_template=True
-        )
-    variables |= {"remediation_alert": "DiskFull", **known}
-    return Templar(loader=loader, variables=variables).template(variables[name])
+    given = {"inventory_hostname": "db1", "ansible_check_mode": False} | known
+    expression = loaded("remediation", "vars/main.yml")[name]
+    return templated("remediation", expression, remediation_alert="DiskFull", **given)
 
 
 def seen(*mounts: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.unit.roles.role_lab import rendered
+from tests.role_lab import rendered
 
 METRICS = {"name": "metrics", "port": 9998, "ipv4": ["192.0.2.1"], "ipv6": []}
 OWN = {"name": "own_api", "port": 8443, "ipv4": ["192.0.2.1"], "ipv6": ["2001:db8::1"]}

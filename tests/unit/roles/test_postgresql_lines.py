@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from tests.unit.roles.role_lab import rendered
+from tests.role_lab import rendered
 
 # As PostgreSQL 15 wrote it, with clients who put line breaks into all that they may choose.
 _FORGED = "2026-11-22 18:40:00.000 UTC [9] 203.0.113.9 FATAL:"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.role_lab import program
+from tests.role_lab import program
 
 ARMED = [{"rules_loaded": 9, "rules_failed": 0}]
 # The names that the programs of Debian 12 (6.0.10), its backports and Debian 13 (7.0.10) hold.

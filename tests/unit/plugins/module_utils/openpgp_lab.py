@@ -21,7 +21,7 @@ def key_body(seed: bytes) -> bytes:
 
 def fingerprint(body: bytes) -> str:
     data = b"\x99" + len(body).to_bytes(2, "big") + body
-    return hashlib.sha1(data).hexdigest().upper()  # noqa: S324 - what OpenPGP says
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest().upper()
 
 
 def armored(data: bytes) -> str:

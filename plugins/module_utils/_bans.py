@@ -123,10 +123,14 @@ class Bans:
         """The bans of one address."""
         return [row for row in self.rows() if row["address"] == address]
 
-    def _decisions(self) -> list[Row]:
+    def _list(self) -> Result:
         # Without a limit of its own it shows the newest hundred.
         argv = ["cscli", "decisions", "list", "--limit", "0", "-o", "json"]
-        result = self._listed = self._runner.run(argv, timeout=30)
+        self._listed = self._runner.run(argv, timeout=30)
+        return self._listed
+
+    def _decisions(self) -> list[Row]:
+        result = self._list()
         if not result.ok:
             return []
         return [
@@ -228,12 +232,8 @@ class Bans:
         ServiceError where C(ban) would be refused.
         """
         # Whether CrowdSec answers was seen a moment ago, when its bans were read; one that hangs takes long.
-        if self._listed is None:
-            self._decisions()
-        listed = self._listed
-        if listed is None or listed.ok:
-            return seconds or USUAL
-        return self._jail(seconds, listed.output)[1]
+        listed = self._listed or self._list()
+        return (seconds or USUAL) if listed.ok else self._jail(seconds, listed.output)[1]
 
     def ban(self, address: str, *, seconds: int | None, reason: str) -> tuple[str, list[str]]:
         """Ban an address; return who enforces it, and what it can't do.

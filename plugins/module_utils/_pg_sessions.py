@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.koprogo.observability.plugins.module_utils._errors import InputError
-from ansible_collections.koprogo.observability.plugins.module_utils._numbers import within
+from ansible_collections.koprogo.observability.plugins.module_utils._numbers import DAY, within
 from ansible_collections.koprogo.observability.plugins.module_utils._postgresql import (
     Psql,
     mask_sql,
@@ -123,7 +123,7 @@ class Selector:
                 f"action: expected terminate for states {', '.join(states)}, found cancel: only what is "
                 "active has a statement to cancel."
             )
-        within("min_age", options["min_age"], 1, 365 * 86_400)
+        within("min_age", options["min_age"], 1, 365 * DAY)
         if not 1 <= options["max_sessions"] <= _HIGHEST_CAP:
             raise InputError(
                 f"max_sessions: expected from 1 to {_HIGHEST_CAP}, found {options['max_sessions']}."

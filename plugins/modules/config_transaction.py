@@ -463,7 +463,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.koprogo.observability.plugins.module_utils._activation import Service
-from ansible_collections.koprogo.observability.plugins.module_utils._errors import KoprogoError
+from ansible_collections.koprogo.observability.plugins.module_utils._errors import (
+    KoprogoError,
+    as_failure,
+)
 from ansible_collections.koprogo.observability.plugins.module_utils._run import Runner
 from ansible_collections.koprogo.observability.plugins.module_utils._sets import Store
 from ansible_collections.koprogo.observability.plugins.module_utils._systemd import Systemd
@@ -500,10 +503,9 @@ def main() -> None:
     except KoprogoError as error:
         module.fail_json(invocation=invocation, **error.as_result())
     except OSError as error:
-        where = f" at {error.filename}" if error.filename else ""
+        refused = as_failure(error, about=module.params["name"])["msg"]
         module.fail_json(
-            msg=f"{module.params['name']}: the system refused{where}: {error.strerror or error}. "
-            "The configuration that was in use stays in use.",
+            msg=f"{refused} The configuration that was in use stays in use.",
             invocation=invocation,
         )
     for warning in report.warnings:

@@ -238,8 +238,8 @@ def _target_labels(host: str, hostvars: HostVars) -> dict[str, str]:
     return {"instance": host, "host": host, "deployment": deployment}
 
 
-def _gateway_address(host: str, hostvars: HostVars, asker: str) -> str:
-    """Where C(asker) finds the metrics gateway of C(host)."""
+def _gateway_address(host: str, hostvars: HostVars, asker: str = "") -> str:
+    """Where C(asker) finds the metrics gateway of C(host), or without it every other host."""
     name = address(host, hostvars[host])
     if host == asker:
         # It may know its own name by a loopback address, where its gateway doesn't listen.
@@ -294,10 +294,7 @@ def _probe_jobs(
         _probe_group(
             port,
             "door",
-            endpoint(
-                address(host, hostvars[host]),
-                int(setting(hostvars[host], "metrics_gateway", "port")),
-            ),
+            _gateway_address(host, hostvars),
             _target_labels(host, hostvars),
             asked=_gateway_address(host, hostvars, prometheus_host),
         )
